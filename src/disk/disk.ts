@@ -1,0 +1,48 @@
+/**
+ * The one seam to the file system. Everything above asks for these few operations, and a
+ * simulated disk can stand in for the real one.
+ *
+ * All calls block the calling thread, except `readAsync`. Failures are thrown as they come from the
+ * operating system (`code`, `syscall`, `errno`); none is retried, and none is swallowed.
+ */
+
+/** One open regular file. Offsets and lengths are in bytes. */
+export interface DiskFile {
+  readonly path: string
+  /**
+   * Writes all of `buffers`, one after the other, from `offset` on; loops on short writes.
+   * Not durable before {@link sync}. After a throw, an unknown prefix may have been written.
+   */
+  write(buffers: readonly Uint8Array[], offset: number): void
+  /** Fills `buffer` from `offset` on; returns the bytes read, fewer only at the end of the file. */
+  read(buffer: Uint8Array, offset: number): number
+  /** {@link read} without blocking the thread. */
+  readAsync(buffer: Uint8Array, offset: number): Promise<number>
+  /** fdatasync: content and size are durable when it returns. After a throw nothing is known of them. */
+  sync(): void
+  /** Cuts the file to `bytes`, or extends it with a hole. Durable after {@link sync}. */
+  truncate(bytes: number): void
+  /** Current size. */
+  size(): number
+  /** Takes the write permission away (mode 0400). */
+  protect(): void
+  close(): void
+}
+
+/** Reading and changing one directory tree. Paths are absolute; links in the last component are never followed. */
+export interface Disk {
+  /** Creates the directory and its parents (mode 0700) and syncs every parent that got a new entry. Existing ones are fine. */
+  makeDirectory(path: string): void
+  /** Names in the directory, in no order. */
+  list(path: string): string[]
+  /** Creates a file (mode 0600) for reading and writing; fails with EEXIST. Its name is durable after {@link syncDirectory}. */
+  create(path: string): DiskFile
+  /** Opens a regular file; fails with ELOOP on a symbolic link and with EINVAL on anything that is not a regular file. */
+  open(path: string, access: 'read' | 'write'): DiskFile
+  /** Renames within one directory, replacing nothing that matters. Durable after {@link syncDirectory}. */
+  rename(from: string, to: string): void
+  /** Unlinks a file. Durable after {@link syncDirectory}. */
+  remove(path: string): void
+  /** Makes creations, renames and removals in the directory durable. */
+  syncDirectory(path: string): void
+}
