@@ -1,0 +1,32 @@
+/**
+ * Names of segment files: `{yyyyMMddHHmmss}-{UUIDv7, 32 hex digits}.wal`, UTC.
+ *
+ * Both parts come from one creation time, so names sort as they were created. Only what matches exactly is
+ * looked at; no path is ever taken from data.
+ */
+
+import { createUuid, uuidFromHex, uuidToHex } from './uuid.js'
+
+const SEGMENT_NAME = /^\d{14}-([0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15})\.wal$/
+
+/** A segment's file name and what it tells. */
+export interface SegmentName {
+  readonly name: string
+  readonly uuid: Uint8Array
+  /** Creation time in milliseconds since 1970, out of the UUID. */
+  readonly createdMs: number
+}
+
+/** A new name for a creation time in milliseconds since 1970. */
+export function createSegmentName(createdMs: number): SegmentName {
+  const uuid = createUuid(createdMs)
+  const stamp = new Date(createdMs).toISOString().replaceAll(/[-:T]/g, '').slice(0, 14)
+  return { name: `${stamp}-${uuidToHex(uuid)}.wal`, uuid, createdMs }
+}
+
+/** What a file name says, or undefined when it is not a segment's. */
+export function parseSegmentName(name: string): SegmentName | undefined {
+  const hex = SEGMENT_NAME.exec(name)?.[1]
+  if (hex === undefined) return undefined
+  return { name, uuid: uuidFromHex(hex), createdMs: Number.parseInt(hex.slice(0, 12), 16) }
+}
