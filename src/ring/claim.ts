@@ -1,0 +1,94 @@
+/** [claim]: taking a place in the sequence and in the ring, in one compare-and-set. See ring-layout.ts for the protocol. */
+
+import type { Ring } from './ring.js'
+import { CLAIM_ENDED, placeStretch, POSITION_MASK, positionDistance, widenSequence, WORD } from './ring-layout.js'
+
+/** How a claim went. */
+export const CLAIMED = 1
+export const CLAIM_FULL = 0
+export const CLAIM_REFUSED = -1
+
+/** A granted claim. One object a thread, filled anew each time: no garbage on the way of an entry. */
+export interface Claim {
+  /** Full sequence of the first entry. */
+  sequence: number
+  /** Ring position of the stretch, 31 bits. */
+  start: number
+  /** Timestamp in relative ticks. */
+  ticks: number
+}
+
+/**
+ * Claims `count` sequences and `bytes` ring bytes in one stretch. Never blocks.
+ * `ticks` is the caller's clock, read at any time before; the claim's own is at least that and never below an earlier one.
+ */
+export function claimStretch(ring: Ring, claim: Claim, bytes: number, count: number, ticks: number): number {
+  const { atomics, words, ringBytes } = ring
+  for (;;) {
+    const low = atomics.load(words, WORD.claim)
+    const high = atomics.load(words, WORD.claim + 1)
+    if (high < 0) return CLAIM_REFUSED
+    const releasedPosition = atomics.load(words, WORD.releasedPosition)
+    const releasedSequence = atomics.load(words, WORD.releasedSequence)
+    const start = placeStretch(high, bytes, ringBytes)
+    const end = start + bytes
+    if (positionDistance(end, releasedPosition) > ringBytes || ((low + count - releasedSequence) >>> 0) > ring.slotMask + 1) {
+      // Only true of a claim word that still stands; an old one against new released counters looks full as well.
+      if (atomics.load(words, WORD.claim) === low && atomics.load(words, WORD.claim + 1) === high) return CLAIM_FULL
+      continue
+    }
+    // Before the compare-and-set, so that after it nothing is called that a full stack could stop.
+    const sequence = widenSequence(low, atomics.load(words, WORD.era))
+    const floor = atomics.raise64(WORD.floor, ticks)
+    if (atomics.compareExchange64(WORD.claim, low, high, (low + count) | 0, end & POSITION_MASK)) {
+      claim.sequence = sequence
+      claim.start = start & POSITION_MASK
+      claim.ticks = floor
+      return CLAIMED
+    }
+  }
+}
+
+/** Sets the ended flag: no claim succeeds from here on, and none slips in behind the final drain. */
+export function endClaims(ring: Ring): void {
+  const { atomics, words } = ring
+  for (;;) {
+    const low = atomics.load(words, WORD.claim)
+    const high = atomics.load(words, WORD.claim + 1)
+    if (high < 0 || atomics.compareExchange64(WORD.claim, low, high, low, high | CLAIM_ENDED)) return
+  }
+}
+
+/** The claim word as it stood at one moment: low 32 bits of the next sequence, and the position. */
+export interface Head {
+  readonly low: number
+  readonly position: number
+}
+
+/** Reads both halves of the claim word as of one moment. */
+export function readHead(ring: Ring): Head {
+  const { atomics, words } = ring
+  for (;;) {
+    const low = atomics.load(words, WORD.claim)
+    const high = atomics.load(words, WORD.claim + 1)
+    if (atomics.load(words, WORD.claim) === low) return { low, position: high & POSITION_MASK }
+  }
+}
+
+/** The last sequence that was claimed; 0 when there is none. */
+export function lastClaimed(ring: Ring): number {
+  const { atomics, words } = ring
+  return widenSequence(atomics.load(words, WORD.claim), atomics.load(words, WORD.era)) - 1
+}
+
+/** The last sequence known durable; 0 when there is none. */
+export function lastDurable(ring: Ring): number {
+  const { atomics, words } = ring
+  return widenSequence(atomics.load(words, WORD.durableSequence), atomics.load(words, WORD.era))
+}
+
+/** The last sequence that was handed to the kernel. */
+export function lastWritten(ring: Ring): number {
+  const { atomics, words } = ring
+  return widenSequence(atomics.load(words, WORD.writtenSequence), atomics.load(words, WORD.era))
+}

@@ -1,0 +1,173 @@
+/**
+ * The shared memory of one log, and the protocol on it.
+ *
+ * Three shared buffers and an arena: *control* (words below), *slots* (two words a sequence in flight),
+ * *bytes* (the ring: frames as on disk, packed) and the *arena* for entries too large for the ring.
+ * All words are 32 bits. A word that `Atomics` touches is never touched plainly while shared.
+ *
+ * ## Positions
+ *
+ * A *position* counts ring bytes modulo 2^31; the offset is position modulo the ring's size, which is a power of two
+ * of at most 2^30, so that differences below the ring's size survive the wrap. A stretch never wraps: one that does
+ * not fit before the ring's end starts at the next lap ({@link placeStretch}).
+ *
+ * ## Steps of a producer
+ *
+ * 1. [enter]   its record's phase becomes odd: from here on it may owe something.
+ * 2. [arena]   a large stretch takes the arena: compare-and-set of its owner from 0 to record + 1.
+ * 3. [claim]   load the claim word (sequence low 32 bits; ended flag and position in the high word); load what was released
+ *              (always anew: a value from an earlier attempt may be from before a wrap of the counters); raise the
+ *              time floor; compare-and-set the claim word. On failure all of it again. Both halves are loaded one by
+ *              one: a torn pair fails the compare-and-set. *Full* and *ended* are only true of a claim word that has
+ *              not moved since it was loaded.
+ * 4. [fill]    plain writes: the slot's start, the count of a group in the next slot, the frames.
+ * 5. [publish] store the first slot's mark: kind and length. Pairs with [drain].
+ * 6. [wake]    only if the writer says that it sleeps, and for this very sequence. Pairs with [sleep].
+ * 7. [leave]   the phase becomes even.
+ *
+ * The time floor makes timestamps ascend with the sequence: who claims n + 1 has loaded a claim word that the
+ * claimer of n set, and that one raised the floor before.
+ *
+ * ## Steps of the writer
+ *
+ * 1. [drain]   load marks from the head on, until a zero. Each start must be where the positions say.
+ * 2. write the ranges (not here).
+ * 3. [clear]   store 0 into the drained marks. Before [release]: else a new producer's mark would be wiped.
+ * 4. [release] store released sequence and position; signal the room event. Pairs with [claim].
+ * 5. sync (not here), then [acknowledge]: store the durable sequence, signal the durable event.
+ * 6. [sleep]   store the head it waits for, store asleep = 1, look again at the head's mark and at the commands, then wait
+ *              with a time limit: a producer may die between [publish] and [wake].
+ *
+ * ## A producer that dies
+ *
+ * It may stop between any two steps. See dead-producers.ts; the ways out: phase odd and thread proved dead → what it
+ * claimed and did not publish is aborted, the arena that it took is freed, its record is freed, all by the writer alone.
+ */
+
+import { EVENT_EPOCH } from '../sync/event-count.js'
+
+/** Words per cache line. Words that different threads write stand in different lines. */
+const LINE = 16
+
+/** Indices of the control words. */
+export const WORD = {
+  /** The claim word, 64 bits: next sequence (low 32 bits) | ended flag (bit 63) and position (31 bits). */
+  claim: LINE,
+  /** The time floor, 64 bits: relative ticks, see format/ticks.ts. */
+  floor: 2 * LINE,
+  /** Low 32 bits of the first sequence that is not released. */
+  releasedSequence: 3 * LINE,
+  releasedPosition: 3 * LINE + 1,
+  /** Released sequence divided by 2^30: widens the low 32 bits of any sequence in use. */
+  era: 3 * LINE + 2,
+  /** Low 32 bits of the last durable sequence. */
+  durableSequence: 4 * LINE,
+  /** Event count: durable, failed or closed. */
+  durableEvent: 4 * LINE + 1 + EVENT_EPOCH,
+  /** Low 32 bits of the last sequence handed to the kernel. */
+  writtenSequence: 4 * LINE + 3,
+  /** Event count: room in the ring, arena free, failed or closed. */
+  roomEvent: 5 * LINE + EVENT_EPOCH,
+  /** 1 while the writer sleeps; it waits on this word. */
+  asleep: 6 * LINE,
+  /** Low 32 bits of the sequence that it sleeps for. */
+  sleepSequence: 6 * LINE + 1,
+  /** One of {@link STATE}. */
+  state: 7 * LINE,
+  /** Bytes of the failure record. */
+  failureBytes: 7 * LINE + 1,
+  /** The writer thread's identity: id, start time low and high. */
+  writerThread: 7 * LINE + 2,
+  writerStartLow: 7 * LINE + 3,
+  writerStartHigh: 7 * LINE + 4,
+  /** High word that relative ticks count from. */
+  tickBase: 7 * LINE + 5,
+  /** 1: somebody waits for durability that would not come by itself. */
+  syncWanted: 8 * LINE,
+  /** Rolls asked for and done, counted. */
+  rollWanted: 8 * LINE + 1,
+  rollDone: 8 * LINE + 2,
+  /** 1: drain, seal, end. */
+  closeWanted: 8 * LINE + 3,
+  /** 1: write the closing mark of the last batch now instead of when idle. */
+  settleWanted: 8 * LINE + 4,
+  /** Record + 1 of the arena's owner; 0 when it is free. */
+  arenaOwner: 9 * LINE,
+  /** Bytes of the stretch in the arena; plain, published by the slot's mark. */
+  arenaBytes: 9 * LINE + 1,
+  /** Number of records ever in use: none beyond has to be looked at. */
+  recordLimit: 10 * LINE,
+  /** Entries dropped because the ring was full, 64 bits. */
+  dropped: 11 * LINE,
+  /** Clock: monotonic nanoseconds at opening, 64 bits; relative ticks at that moment, 64 bits. Plain, set before sharing. */
+  clockZeroNs: 12 * LINE,
+  clockZeroTicks: 12 * LINE + 2,
+  /** Counters of the writer, 64 bits each, see stats.ts. */
+  counters: 13 * LINE,
+} as const
+
+/** Words kept for the writer's counters. */
+export const COUNTER_WORDS = 4 * LINE
+/** Where the failure record begins, in bytes, and how long it may be. */
+export const FAILURE_OFFSET = 4096
+export const FAILURE_MAX_BYTES = 4096
+
+/** Life of a log as all threads see it. It only moves forward. */
+export const STATE = { open: 0, failing: 1, failed: 2, closed: 3 } as const
+
+/** The ended flag in the high claim word: its sign bit. */
+export const CLAIM_ENDED = -0x80000000
+/** Positions count modulo 2^31. */
+export const POSITION_MASK = 0x7fffffff
+
+/** The most threads attached at a time. */
+export const MAX_RECORDS = 1024
+/** One record a thread, a cache line each. */
+export const RECORD_WORDS = LINE
+export const RECORD_BASE = 16384 / 4
+/** Within a record: the thread's id (0: the record is free), its start time, its phase, and a mark that its end was seen. */
+export const RECORD = { thread: 0, startLow: 1, startHigh: 2, phase: 3, dead: 4 } as const
+/** Bytes of the control words. */
+export const CONTROL_BYTES = RECORD_BASE * 4 + MAX_RECORDS * RECORD_WORDS * 4
+
+/** A slot: the start position (in a group's second slot: its count), and the mark. */
+export const SLOT_WORDS = 2
+export const SLOT_START = 0
+export const SLOT_MARK = 1
+
+/** What a mark says, in its upper three bits; 0 is "not published". The lower 29 bits are the stretch's bytes in the ring. */
+export const MARK = { entry: 1, group: 2, largeEntry: 3, largeGroup: 4, abortedEntry: 5, abortedGroup: 6 } as const
+export const MARK_SHIFT = 29
+export const MARK_BYTES_MASK = 2 ** MARK_SHIFT - 1
+
+/** Ring sizes that the fields above allow. */
+export const MIN_RING_BYTES = 2 ** 12
+export const MAX_RING_BYTES = 2 ** 30
+export const MIN_SLOTS = 2 ** 4
+export const MAX_SLOTS = 2 ** 24
+
+/** Where a stretch of `bytes` starts that is claimed at `position`: there, or at the next lap. Not yet masked. */
+export function placeStretch(position: number, bytes: number, ringBytes: number): number {
+  const offset = position & (ringBytes - 1)
+  return offset + bytes <= ringBytes ? position : position + (ringBytes - offset)
+}
+
+/** How far `later` is ahead of `earlier`, 0 to 2^31 - 1. */
+export function positionDistance(later: number, earlier: number): number {
+  return (later - earlier) & POSITION_MASK
+}
+
+/** Whether the low words say that `sequence` is at or beyond `target`; right while they are less than 2^31 apart. */
+export function sequenceReached(sequence: number, target: number): boolean {
+  return ((sequence - target) | 0) >= 0
+}
+
+/** The full sequence of its low 32 bits, by the era; right within 2^30 or so around it. */
+export function widenSequence(low: number, era: number): number {
+  return era * 2 ** 30 + ((low - (era << 30)) | 0)
+}
+
+/** The era of a sequence. */
+export function sequenceEra(sequence: number): number {
+  return Math.floor(sequence / 2 ** 30)
+}
