@@ -21,6 +21,8 @@ export interface Extent {
   bytes: number
   readonly firstSequence: number
   lastSequence: number
+  /** For `aborted`: the timestamp of the frame before it in this batch, 0 when there is none. */
+  readonly ticks: bigint
 }
 
 /** A frame to be indexed: `batchOffset` counts from the first extent's first byte. */
@@ -77,7 +79,8 @@ export function drain(ring: Ring, point: DrainPoint, limits: DrainLimits): Drain
     batch ??= emptyBatch(point.sequence)
     const last = point.sequence + count - 1
     if (isAborted) {
-      addExtent(batch, 'aborted', 0, bytes, point.sequence, last)
+      const ticks = lastFrame < 0 ? 0n : frameTicks(lastIsLarge ? ring.arenaView : ring.view, lastFrame)
+      addExtent(batch, 'aborted', 0, bytes, point.sequence, last, ticks)
     } else {
       const offset = isLarge ? 0 : start & (ringBytes - 1)
       if (batch.bytes >= nextMark || batch.entryCount === 0) {
@@ -102,7 +105,9 @@ function emptyBatch(firstSequence: number): DrainedBatch {
   return { extents: [], marks: [], firstSequence, lastSequence: firstSequence - 1, bytes: 0, entryCount: 0, firstTicks: 0n, lastTicks: 0n }
 }
 
-function addExtent(batch: DrainedBatch, source: Extent['source'], offset: number, bytes: number, first: number, last: number): void {
+function addExtent(
+  batch: DrainedBatch, source: Extent['source'], offset: number, bytes: number, first: number, last: number, ticks = 0n,
+): void {
   const previous = batch.extents.at(-1)
   if (previous !== undefined && previous.source === source && source === 'ring' && previous.offset + previous.bytes === offset) {
     previous.bytes += bytes
@@ -112,19 +117,19 @@ function addExtent(batch: DrainedBatch, source: Extent['source'], offset: number
     batch.lastSequence = last
     return
   } else {
-    batch.extents.push({ source, offset, bytes, firstSequence: first, lastSequence: last })
+    batch.extents.push({ source, offset, bytes, firstSequence: first, lastSequence: last, ticks })
   }
   batch.bytes += bytes
   batch.lastSequence = last
 }
 
-/** Adds a placeholder for the sequences up to `last`, which dead producers held; `point` moves behind them. */
-export function drainAborted(batch: DrainedBatch | undefined, point: DrainPoint, last: number, position: number, bytes: number): DrainedBatch {
-  const target = batch ?? emptyBatch(point.sequence)
-  addExtent(target, 'aborted', 0, bytes, point.sequence, last)
+/** A batch that is nothing but a placeholder for the sequences up to `last`, which dead producers held; `point` moves behind them. */
+export function abortedBatch(point: DrainPoint, last: number, position: number, bytes: number): DrainedBatch {
+  const batch = emptyBatch(point.sequence)
+  addExtent(batch, 'aborted', 0, bytes, point.sequence, last)
   point.sequence = last + 1
   point.position = position
-  return target
+  return batch
 }
 
 /** The bytes of an extent, as they stand in shared memory. */

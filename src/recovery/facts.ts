@@ -1,0 +1,97 @@
+/** The facts that recovery judges: what each segment file says of itself. Nothing is changed here. */
+
+import { join } from 'node:path'
+import type { Disk, DiskFile } from '../disk/disk.js'
+import { controlKind } from '../format/control-layout.js'
+import { checkFrame, FRAME_MAGIC, frameSequence } from '../format/frame-layout.js'
+import { decodeIndex, INDEX_FOOTER_BYTES, indexFrameBytes, MIN_INDEX_FRAME_BYTES, type SparseIndex } from '../format/index-layout.js'
+import { parseSegmentName, type SegmentName } from '../format/segment-name.js'
+import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, type HeaderFault, type SegmentHeader } from '../format/segment-layout.js'
+import { decodeTrailer, type Cursor, type Trailer } from '../format/trailer-layout.js'
+import { checkBlocking, FrameWindow } from '../segment/frame-window.js'
+import { scanSegment, type ScanProgress, type SegmentScan } from '../segment/scan.js'
+
+/** What one segment file says. */
+export interface SegmentFacts {
+  readonly name: SegmentName
+  readonly path: string
+  readonly fileBytes: number
+  readonly header: SegmentHeader | HeaderFault
+  /** Of a sealed segment: its index, its first trailer, and the last trailer that carries cursors. */
+  readonly sealed: SealedFacts | undefined
+  /** Of any other: what a scan of all its bytes found. */
+  readonly scan: SegmentScan | undefined
+  /** It has frames but no trailer: not written by this project. Read, never changed. */
+  readonly isForeign: boolean
+}
+
+/** What a sealed segment says of itself without being scanned. */
+export interface SealedFacts {
+  readonly index: SparseIndex | undefined
+  readonly previousUuid: Uint8Array | undefined
+  readonly cursors: readonly Cursor[] | undefined
+}
+
+/** Reads the facts of all segments in a directory. Blocks; linear in the bytes that are not sealed. */
+export function gatherFacts(disk: Disk, directory: string, progress?: ScanProgress): SegmentFacts[] {
+  const names = disk.list(directory).map(parseSegmentName).filter((name) => name !== undefined)
+  return names.map((name) => readFacts(disk, directory, name, progress))
+}
+
+/** Reads the facts of one segment. */
+export function readFacts(disk: Disk, directory: string, name: SegmentName, progress?: ScanProgress): SegmentFacts {
+  const path = join(directory, name.name)
+  const file = disk.open(path, 'read')
+  try {
+    const fileBytes = file.size()
+    const start = Buffer.alloc(SEGMENT_HEADER_BYTES)
+    const header = decodeSegmentHeader(start.subarray(0, file.read(start, 0)))
+    const isForeign = typeof header !== 'string' && isForeignSegment(file, fileBytes, header)
+    const isSealed = typeof header !== 'string' && header.sealed
+    return {
+      name, path, fileBytes, header, isForeign,
+      sealed: isSealed && !isForeign ? readSealed(file, fileBytes, name.uuid) : undefined,
+      scan: isSealed || isForeign ? undefined : scanSegment(file, name.uuid, fileBytes, progress),
+    }
+  } finally {
+    file.close()
+  }
+}
+
+/** A first frame that is an entry with the header's first sequence, where this project always has a trailer. */
+function isForeignSegment(file: DiskFile, fileBytes: number, header: SegmentHeader): boolean {
+  const window = new FrameWindow(SEGMENT_HEADER_BYTES, fileBytes)
+  const size = checkBlocking(window, file)
+  return typeof size === 'number' && frameSequence(window.view, window.at) === header.firstSequence
+}
+
+function readSealed(file: DiskFile, fileBytes: number, uuid: Uint8Array): SealedFacts {
+  const index = readIndex(file, fileBytes, uuid)
+  const first = readTrailerAt(file, fileBytes, SEGMENT_HEADER_BYTES, uuid)
+  const last = index === undefined ? undefined : readTrailerAt(file, fileBytes, index.cursorTrailerOffset, uuid)
+  return { index, previousUuid: first?.previousUuid, cursors: last?.cursors }
+}
+
+/** The index that ends a sealed segment's file; undefined when there is no valid one. */
+export function readIndex(file: DiskFile, fileBytes: number, uuid: Uint8Array): SparseIndex | undefined {
+  const footer = Buffer.alloc(INDEX_FOOTER_BYTES)
+  if (fileBytes < SEGMENT_HEADER_BYTES + MIN_INDEX_FRAME_BYTES || file.read(footer, fileBytes - footer.length) < footer.length) return undefined
+  const size = indexFrameBytes(footer)
+  if (size < MIN_INDEX_FRAME_BYTES || size > fileBytes - SEGMENT_HEADER_BYTES) return undefined
+  const offset = fileBytes - size
+  const magic = Buffer.alloc(4)
+  file.read(magic, offset)
+  if (magic.readUInt32LE(0) !== FRAME_MAGIC) return undefined
+  const bytes = Buffer.allocUnsafeSlow(size)
+  if (file.read(bytes, offset) < size) return undefined
+  const view = new DataView(bytes.buffer, bytes.byteOffset, size)
+  if (checkFrame(bytes, view, 0, size, size) !== size || frameSequence(view, 0) !== 0 || controlKind(view, 0, size) !== 'index') return undefined
+  return decodeIndex(bytes, view, 0, size, offset, uuid)
+}
+
+function readTrailerAt(file: DiskFile, fileBytes: number, offset: number, uuid: Uint8Array): Trailer | undefined {
+  const window = new FrameWindow(offset, fileBytes, 4096)
+  const size = checkBlocking(window, file)
+  if (typeof size !== 'number' || controlKind(window.view, window.at, size) !== 'trailer') return undefined
+  return decodeTrailer(window.bytes, window.view, window.at, size, offset, uuid)
+}

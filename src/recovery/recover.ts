@@ -1,0 +1,149 @@
+/**
+ * Opening a directory for writing: facts, verdicts, and then what the verdicts ask for. All of it can be interrupted
+ * anywhere and done again. The caller holds the directory's lock.
+ */
+
+import type { Disk } from '../disk/disk.js'
+import { WalError } from '../errors.js'
+import type { Cursor } from '../format/trailer-layout.js'
+import { sealSegment } from '../segment/seal.js'
+import { gatherFacts } from './facts.js'
+import { judge, type Damage, type Judgement, type Verdict } from './verdict.js'
+
+/** What opening found and did. */
+export interface RecoveryReport {
+  /** Segment files that the log now consists of. */
+  readonly segments: number
+  /** Entries in them. */
+  readonly entries: number
+  /** Bytes of those files. */
+  readonly bytes: number
+  /** The last sequence of the log, aborted ones included; 0 when it is empty. */
+  readonly lastSequence: number
+  /** Whether the last run ended with `close()`. */
+  readonly cleanClose: boolean
+  /** What was cut off unfinished writes. */
+  readonly cuts: readonly RecoveryCut[]
+  /** Milliseconds that all of it took. */
+  readonly durationMs: number
+}
+
+/** Bytes behind the last sound batch of an unclean stop. */
+export interface RecoveryCut {
+  readonly file: string
+  /** Where the sound part ends. */
+  readonly offset: number
+  /** Bytes that were cut, preallocated zeros not counted as such. */
+  readonly bytes: number
+  /** What stood there: `'zeros'`, or the fault of the first frame. */
+  readonly reason: string
+  /**
+   * The damage is confined to the very last batch, and no later mark tells whether its sync had returned:
+   * a batch that was acknowledged and then damaged on disk looks the same as one that was never finished.
+   */
+  readonly mayHaveBeenAcknowledged: boolean
+}
+
+/** The state that writing goes on from. */
+export interface Recovered {
+  readonly report: RecoveryReport
+  readonly nextSequence: number
+  readonly lastTicks: bigint
+  readonly cursors: readonly Cursor[]
+  /** UUID of the newest segment, zeros when there is none. */
+  readonly previousUuid: Uint8Array
+  /** Creation time of the newest segment in ms since 1970; the next one's must be later. */
+  readonly lastCreatedMs: number
+}
+
+/** Recovers the directory. Blocks. Throws `ERR_WAL_CORRUPT`, having changed nothing, when acknowledged data is damaged. */
+export function recover(disk: Disk, directory: string): Recovered {
+  const startMs = performance.now()
+  const facts = gatherFacts(disk, directory)
+  const judgement = judge(facts)
+  if (judgement.damages.length > 0) throw corruptError(judgement.damages)
+  const cuts: RecoveryCut[] = []
+  let bytes = 0
+  let entries = 0
+  let isChanged = false
+  for (const verdict of judgement.verdicts) {
+    if (verdict.kind === 'remove') {
+      disk.remove(verdict.facts.path)
+      noteCut(cuts, verdict.facts.path, 0, verdict.facts.fileBytes, 'no valid header or first trailer', false)
+    } else if (verdict.kind === 'seal') {
+      bytes += rewriteAndSeal(disk, verdict, cuts)
+      entries += verdict.facts.scan!.entryCount
+    } else {
+      bytes += verdict.facts.fileBytes
+      if (verdict.kind === 'keep' && typeof verdict.facts.header !== 'string') entries += verdict.facts.header.entryCount
+    }
+    isChanged ||= verdict.kind !== 'keep'
+  }
+  if (isChanged) disk.syncDirectory(directory)
+  return describe(judgement, { bytes, entries, cuts, cleanClose: !isChanged, durationMs: performance.now() - startMs })
+}
+
+function describe(judgement: Judgement, found: Pick<RecoveryReport, 'bytes' | 'entries' | 'cuts' | 'cleanClose' | 'durationMs'>): Recovered {
+  const kept = judgement.verdicts.filter((verdict) => verdict.kind !== 'remove')
+  return {
+    report: { segments: kept.length, lastSequence: judgement.lastSequence, ...found },
+    nextSequence: judgement.lastSequence + 1,
+    lastTicks: judgement.lastTicks,
+    cursors: judgement.cursors,
+    previousUuid: kept.at(-1)?.facts.name.uuid ?? new Uint8Array(16),
+    lastCreatedMs: Math.max(0, ...judgement.verdicts.map((verdict) => verdict.facts.name.createdMs)),
+  }
+}
+
+/**
+ * 1. Write every byte between the proof and the chain's end again: after a failed sync the page cache shows bytes
+ *    as intact that the disk never got, and the next sync says that all is well.
+ * 2. Cut, and sync both. 3. Seal.
+ */
+function rewriteAndSeal(disk: Disk, verdict: Extract<Verdict, { kind: 'seal' }>, cuts: RecoveryCut[]): number {
+  const scan = verdict.facts.scan!
+  const file = disk.open(verdict.facts.path, 'write')
+  try {
+    const block = Buffer.allocUnsafeSlow(Math.max(1, Math.min(1 << 20, scan.endOffset - verdict.rewriteFrom)))
+    for (let offset = verdict.rewriteFrom; offset < scan.endOffset;) {
+      const count = file.read(block.subarray(0, Math.min(block.length, scan.endOffset - offset)), offset)
+      file.write([block.subarray(0, count)], offset)
+      offset += count
+    }
+    file.truncate(scan.endOffset)
+    file.sync()
+    const cutBytes = verdict.facts.fileBytes - scan.endOffset
+    const isUnfinishedSeal = scan.fault === 'index'
+    if (cutBytes > 0 && !isUnfinishedSeal) {
+      noteCut(cuts, verdict.facts.path, scan.endOffset, cutBytes, scan.isTailZero ? 'zeros' : scan.fault, !scan.isTailZero)
+    }
+    return sealSegment(file, {
+      uuid: verdict.facts.name.uuid,
+      firstSequence: verdict.firstSequence,
+      lastSequence: verdict.lastSequence,
+      firstTicks: scan.firstTicks,
+      lastTicks: scan.lastTicks,
+      entryCount: scan.entryCount,
+      endOffset: scan.endOffset,
+      lastTrailerOffset: scan.lastTrailerOffset,
+      cursorTrailerOffset: scan.cursorTrailerOffset,
+      index: scan.index,
+    })
+  } finally {
+    file.close()
+  }
+}
+
+function noteCut(cuts: RecoveryCut[], file: string, offset: number, bytes: number, reason: string, mayHaveBeenAcknowledged: boolean): void {
+  cuts.push({ file, offset, bytes, reason, mayHaveBeenAcknowledged })
+}
+
+function corruptError(damages: readonly Damage[]): WalError {
+  const first = damages[0]!
+  const more = damages.length > 1 ? `; and ${damages.length - 1} more` : ''
+  return new WalError(
+    'ERR_WAL_CORRUPT',
+    `acknowledged entries ${first.firstSequence} to ${first.lastSequence} are damaged or missing: ${first.reason}, at byte ${first.offset} of ${first.file}${more}`,
+    { file: first.file, offset: first.offset, firstSequence: first.firstSequence, lastSequence: first.lastSequence },
+  )
+}

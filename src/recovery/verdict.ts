@@ -1,0 +1,162 @@
+/**
+ * From facts to verdicts: a pure table. Each segment gets exactly one verdict.
+ *
+ * *Proof* is the highest sequence that is provably acknowledged: the durable mark of any trailer valid by itself, the
+ * first sequence of a later segment less one, any cursor, the last sequence of a sealed header. With E and L the end
+ * and last sequence of a segment's chain, and P the proof:
+ *
+ * | segment | facts | verdict |
+ * | --- | --- | --- |
+ * | foreign (frames, no trailers) | — | keep |
+ * | sealed | size, index, first trailer as they must be | keep |
+ * | sealed | otherwise | corrupt |
+ * | version unknown | — | corrupt |
+ * | open, header sound or the newest | chain, P <= L | seal: rewrite from the proof to E, cut at E |
+ * | open, header sound or the newest | chain, P > L | corrupt, L + 1 to P |
+ * | open, newest | no chain, P no higher than the segment before, which is there unless this one begins with 1 | remove |
+ * | open | no chain, otherwise | corrupt |
+ * | open, not the newest, header torn | — | corrupt |
+ * | any, after another | first is not the last of the one before + 1, or names another as previous | corrupt: missing or overlapping |
+ */
+
+import type { Cursor } from '../format/trailer-layout.js'
+import { uuidToHex } from '../format/uuid.js'
+import type { SegmentFacts } from './facts.js'
+
+/** What is to be done with one segment. */
+export type Verdict =
+  | { readonly kind: 'keep'; readonly facts: SegmentFacts; readonly firstSequence: number; readonly lastSequence: number }
+  | { readonly kind: 'seal'; readonly facts: SegmentFacts; readonly firstSequence: number; readonly lastSequence: number; readonly rewriteFrom: number }
+  | { readonly kind: 'remove'; readonly facts: SegmentFacts }
+  | { readonly kind: 'corrupt'; readonly facts: SegmentFacts; readonly damage: Damage }
+
+/** Provably acknowledged data that is not as it must be. */
+export interface Damage {
+  readonly reason: string
+  readonly file: string
+  readonly offset: number
+  readonly firstSequence: number
+  readonly lastSequence: number
+}
+
+/** The state of a whole directory. */
+export interface Judgement {
+  readonly verdicts: readonly Verdict[]
+  /** The last sequence of the log; 0 when it is empty. */
+  readonly lastSequence: number
+  readonly lastTicks: bigint
+  readonly cursors: readonly Cursor[]
+  readonly damages: readonly Damage[]
+}
+
+/** Judges all segments of a directory. */
+export function judge(unordered: readonly SegmentFacts[]): Judgement {
+  const facts = inOrder(unordered)
+  const proofs = proofsFromLater(facts)
+  const verdicts: Verdict[] = []
+  let lastSequence = 0
+  let lastTicks = 0n
+  let cursors: readonly Cursor[] = []
+  for (const [index, segment] of facts.entries()) {
+    const proof = Math.max(segment.scan?.durableSequence ?? 0, segment.scan?.strayProof ?? 0, proofs[index]!)
+    const before = index === 0 ? undefined : { facts: facts[index - 1]!, lastSequence }
+    const verdict = judgeSegment(segment, { before, proof, isNewest: index === facts.length - 1 })
+    verdicts.push(verdict)
+    if (verdict.kind === 'corrupt') lastSequence = Math.max(lastSequence, verdict.damage.lastSequence)
+    else if (verdict.kind !== 'remove') lastSequence = Math.max(lastSequence, verdict.lastSequence)
+    const ticks = segment.scan?.lastTicks ?? (typeof segment.header === 'string' ? 0n : segment.header.lastTicks)
+    if (ticks > lastTicks) lastTicks = ticks
+    cursors = cursorsOf(segment) ?? cursors
+  }
+  const damages = verdicts.flatMap((verdict) => (verdict.kind === 'corrupt' ? [verdict.damage] : []))
+  return { verdicts, lastSequence, lastTicks, cursors, damages }
+}
+
+/** By first sequence where every header can be read, else by name: both are the order of creation. */
+function inOrder(facts: readonly SegmentFacts[]): SegmentFacts[] {
+  const byName = facts.toSorted((a, b) => (a.name.name < b.name.name ? -1 : 1))
+  if (facts.some((segment) => typeof segment.header === 'string')) return byName
+  return byName.sort((a, b) => firstSequenceOf(a)! - firstSequenceOf(b)!)
+}
+
+/** For each segment the highest sequence that later ones prove to have been acknowledged up to it. */
+function proofsFromLater(facts: readonly SegmentFacts[]): number[] {
+  let proof = 0
+  return facts.map((segment, index) => ({ segment, index })).reverse().map(({ segment }) => {
+    const own = proof
+    proof = Math.max(proof, (firstSequenceOf(segment) ?? 1) - 1, ...(cursorsOf(segment) ?? []).map((cursor) => cursor.sequence))
+    return own
+  }).reverse()
+}
+
+/** The cursors in the newest trailer of a segment that has them. */
+function cursorsOf(segment: SegmentFacts): readonly Cursor[] | undefined {
+  if (segment.sealed !== undefined) return segment.sealed.cursors
+  return segment.scan?.lastSequence === undefined ? undefined : segment.scan.cursors
+}
+
+function firstSequenceOf(segment: SegmentFacts): number | undefined {
+  return typeof segment.header === 'string' ? segment.scan?.firstSequence : segment.header.firstSequence
+}
+
+interface Surroundings {
+  readonly before: { readonly facts: SegmentFacts; readonly lastSequence: number } | undefined
+  /** What is proved about this segment and all before it. */
+  readonly proof: number
+  readonly isNewest: boolean
+}
+
+function judgeSegment(segment: SegmentFacts, around: Surroundings): Verdict {
+  const { header, scan } = segment
+  if (header === 'version') return corrupt(segment, 'a version of the format that is not known here', 4, 0, 0)
+  const first = firstSequenceOf(segment)
+  if (first !== undefined) {
+    const misplaced = checkPlace(segment, first, around)
+    if (misplaced !== undefined) return misplaced
+  }
+  if (typeof header !== 'string' && (segment.isForeign || header.sealed)) return judgeSealed(segment, header.firstSequence, header.lastSequence)
+  const lastBefore = around.before?.lastSequence ?? (first ?? 1) - 1
+  if (scan?.lastSequence === undefined) {
+    const nothingBeforeIsLost = around.before !== undefined || lastBefore === 0
+    if (around.isNewest && nothingBeforeIsLost && around.proof <= lastBefore) return { kind: 'remove', facts: segment }
+    return corrupt(segment, `its first frames are damaged (${scan?.fault})`, scan?.faultOffset ?? 0, lastBefore + 1, Math.max(around.proof, lastBefore + 1))
+  }
+  if (typeof header === 'string' && !around.isNewest) return corrupt(segment, `its header is damaged (${header})`, 0, scan.firstSequence!, scan.lastSequence)
+  if (typeof header !== 'string' && header.firstSequence !== scan.firstSequence) {
+    return corrupt(segment, `its header says that it begins with ${header.firstSequence}, its first trailer says ${scan.firstSequence}`, 8, scan.firstSequence!, scan.lastSequence)
+  }
+  if (around.proof > scan.lastSequence) {
+    return corrupt(segment, `a frame is damaged (${scan.fault})`, scan.faultOffset, scan.lastSequence + 1, around.proof)
+  }
+  return {
+    kind: 'seal', facts: segment, firstSequence: scan.firstSequence!, lastSequence: scan.lastSequence,
+    rewriteFrom: scan.provedOffset(around.proof),
+  }
+}
+
+function judgeSealed(segment: SegmentFacts, first: number, last: number): Verdict {
+  if (typeof segment.header === 'string') throw new TypeError('a sealed segment has a header')
+  if (!segment.isForeign) {
+    if (segment.fileBytes !== segment.header.bytes) {
+      return corrupt(segment, `its size is ${segment.fileBytes} bytes, its header says ${segment.header.bytes}`, 48, first, last)
+    }
+    if (segment.sealed?.index === undefined) return corrupt(segment, 'its index is damaged', segment.fileBytes, first, last)
+    if (segment.sealed.previousUuid === undefined) return corrupt(segment, 'its first trailer is damaged', 128, first, last)
+  }
+  return { kind: 'keep', facts: segment, firstSequence: first, lastSequence: last }
+}
+
+/** A segment follows the one before it without a gap or an overlap, and names it. */
+function checkPlace(segment: SegmentFacts, first: number, { before }: Surroundings): Verdict | undefined {
+  if (before === undefined || segment.isForeign) return undefined
+  const { lastSequence } = before
+  if (first > lastSequence + 1) return corrupt(segment, `the segment before it is missing: it begins with ${first}`, 8, lastSequence + 1, first - 1)
+  if (first <= lastSequence) return corrupt(segment, `it overlaps the segment before it: it begins with ${first}, that one ends with ${lastSequence}`, 8, first, lastSequence)
+  const previous = segment.scan?.previousUuid ?? segment.sealed?.previousUuid
+  if (previous === undefined || before.facts.isForeign || Buffer.compare(previous, before.facts.name.uuid) === 0) return undefined
+  return corrupt(segment, `it follows segment ${uuidToHex(previous)}, which is not there`, 128, first, first)
+}
+
+function corrupt(facts: SegmentFacts, reason: string, offset: number, firstSequence: number, lastSequence: number): Verdict {
+  return { kind: 'corrupt', facts, damage: { reason, file: facts.path, offset, firstSequence, lastSequence } }
+}

@@ -1,0 +1,216 @@
+/** The segment that is being written. Owned by the writer; every call blocks its thread. */
+
+import { join } from 'node:path'
+import type { Disk, DiskFile } from '../disk/disk.js'
+import { frameChecksum } from '../format/frame-layout.js'
+import { INDEX_INTERVAL_BYTES, type IndexEntry } from '../format/index-layout.js'
+import { createSegmentName, type SegmentName } from '../format/segment-name.js'
+import { encodeSegmentHeader, SEGMENT_HEADER_BYTES, tailHeader } from '../format/segment-layout.js'
+import { relativeTicks, tickBase } from '../format/ticks.js'
+import { encodeTrailer, TRAILER_BYTES, type Cursor } from '../format/trailer-layout.js'
+import { sealSegment } from './seal.js'
+
+const ZEROS = new Uint8Array(256 * 1024)
+
+/** What a new tail begins with. */
+export interface TailStart {
+  readonly directory: string
+  /** Creation time in ms since 1970; later than that of any segment in the directory. */
+  readonly createdMs: number
+  readonly firstSequence: number
+  readonly previousUuid: Uint8Array
+  readonly cursors: readonly Cursor[]
+  readonly lastTicks: bigint
+  /** Bytes to be filled with zeros at a time, ahead of need; 0: none. */
+  readonly preallocateBytes: number
+  /** No more than this is ever preallocated. */
+  readonly maxBytes: number
+}
+
+/** A batch as the tail sees it: bytes in order, and what they are. */
+export interface TailBatch {
+  readonly buffers: readonly Uint8Array[]
+  readonly bytes: number
+  readonly firstSequence: number
+  readonly lastSequence: number
+  readonly entryCount: number
+  /** Of entries; not looked at when there are none. */
+  readonly firstTicks: bigint
+  readonly lastTicks: bigint
+  readonly marks: readonly { readonly sequence: number; readonly ticks: bigint; readonly batchOffset: number }[]
+}
+
+/** The tail. */
+export class Tail {
+  readonly name: SegmentName
+  readonly createdMs: number
+  readonly firstSequence: number
+  readonly #file: DiskFile
+  readonly #start: TailStart
+  readonly #index: IndexEntry[] = []
+  #end = SEGMENT_HEADER_BYTES
+  #allocated = 0
+  #lastSequence: number
+  #firstTicks = 0n
+  #lastTicks: bigint
+  #entryCount = 0
+  #trailerChecksum = 0
+  #trailerOffset = 0
+  #cursorTrailerOffset = 0
+  #durableMark: number
+
+  /**
+   * Creates the segment's file. When it returns, header, first trailer and name are durable, so that a batch may be
+   * acknowledged after its own sync.
+   */
+  static create(disk: Disk, start: TailStart): Tail {
+    const name = createSegmentName(start.createdMs)
+    const tail = new Tail(disk.create(join(start.directory, name.name)), name, start)
+    tail.#writeStart()
+    // write → sync file → sync directory → (later) acknowledge
+    tail.#file.sync()
+    disk.syncDirectory(start.directory)
+    return tail
+  }
+
+  private constructor(file: DiskFile, name: SegmentName, start: TailStart) {
+    this.#file = file
+    this.#start = start
+    this.name = name
+    this.createdMs = start.createdMs
+    this.firstSequence = start.firstSequence
+    this.#lastSequence = start.firstSequence - 1
+    this.#lastTicks = start.lastTicks
+    this.#durableMark = start.firstSequence - 1
+  }
+
+  #writeStart(): void {
+    const { preallocateBytes, maxBytes, cursors } = this.#start
+    const header = encodeSegmentHeader(tailHeader(this.firstSequence))
+    const trailer = this.#encodeTrailer(SEGMENT_HEADER_BYTES, this.firstSequence, this.#lastSequence, this.#durableMark, cursors)
+    const used = header.length + trailer.length
+    this.#allocated = Math.max(used, Math.min(preallocateBytes, maxBytes))
+    this.#file.write([header, trailer, ...zeros(this.#allocated - used)], 0)
+    this.#noteTrailer(trailer, SEGMENT_HEADER_BYTES, true)
+    this.#end = used
+  }
+
+  /** File offset behind the last trailer. */
+  get endOffset(): number {
+    return this.#end
+  }
+
+  get lastSequence(): number {
+    return this.#lastSequence
+  }
+
+  get lastTicks(): bigint {
+    return this.#lastTicks
+  }
+
+  /** The durable sequence that the last trailer tells of. */
+  get durableMark(): number {
+    return this.#durableMark
+  }
+
+  /** Writes a batch and its trailer behind what is there. Durable after {@link sync}; after a throw nothing counts as written. */
+  write(batch: TailBatch, durableSequence: number, cursors: readonly Cursor[] | undefined): void {
+    const trailerOffset = this.#end + batch.bytes
+    if (batch.entryCount > 0) {
+      if (this.#entryCount === 0) this.#firstTicks = batch.firstTicks
+      this.#lastTicks = batch.lastTicks
+    }
+    const trailer = this.#encodeTrailer(trailerOffset, batch.firstSequence, batch.lastSequence, durableSequence, cursors)
+    this.#allocate(trailerOffset + trailer.length)
+    this.#file.write([...batch.buffers, trailer], this.#end)
+    this.#noteIndex(batch)
+    this.#noteTrailer(trailer, trailerOffset, cursors !== undefined)
+    this.#entryCount += batch.entryCount
+    this.#lastSequence = batch.lastSequence
+    this.#durableMark = durableSequence
+    this.#end = trailerOffset + trailer.length
+  }
+
+  /** Writes a trailer without a batch: it says that `durableSequence` is durable, and carries `cursors` if given. */
+  mark(durableSequence: number, cursors: readonly Cursor[] | undefined): void {
+    const next = this.#lastSequence + 1
+    const nothing = { buffers: [], bytes: 0, firstSequence: next, lastSequence: next - 1, entryCount: 0, firstTicks: 0n, lastTicks: 0n, marks: [] }
+    this.write(nothing, durableSequence, cursors)
+  }
+
+  /** Everything written is durable when it returns. */
+  sync(): void {
+    this.#file.sync()
+  }
+
+  /** Seals the segment and closes its file. All of it is durable when it returns. Returns the file's size. */
+  seal(): number {
+    const bytes = sealSegment(this.#file, {
+      uuid: this.name.uuid,
+      firstSequence: this.firstSequence,
+      lastSequence: this.#lastSequence,
+      firstTicks: this.#firstTicks,
+      lastTicks: this.#lastTicks,
+      entryCount: this.#entryCount,
+      endOffset: this.#end,
+      lastTrailerOffset: this.#trailerOffset,
+      cursorTrailerOffset: this.#cursorTrailerOffset,
+      index: this.#index,
+    })
+    this.#file.close()
+    return bytes
+  }
+
+  /** Closes the file as it is, for a log that has failed. */
+  abandon(): void {
+    this.#file.close()
+  }
+
+  /** Makes sure that blocks up to `end` are allocated: written with zeros and synced, so that a batch's sync moves data only. */
+  #allocate(end: number): void {
+    const { preallocateBytes, maxBytes } = this.#start
+    if (end <= this.#allocated || preallocateBytes === 0) return
+    const upTo = Math.max(end, Math.min(this.#allocated + preallocateBytes, maxBytes))
+    this.#file.write(zeros(upTo - this.#allocated), this.#allocated)
+    this.#file.sync()
+    this.#allocated = upTo
+  }
+
+  #encodeTrailer(offset: number, first: number, last: number, durable: number, cursors: readonly Cursor[] | undefined): Uint8Array {
+    const base = tickBase(this.#lastTicks)
+    return encodeTrailer({
+      segmentUuid: this.name.uuid,
+      offset,
+      batchStart: this.#end,
+      firstSequence: first,
+      lastSequence: last,
+      durableSequence: durable,
+      previousChecksum: this.#trailerChecksum,
+      previousUuid: this.#start.previousUuid,
+      cursors,
+    }, relativeTicks(this.#lastTicks, base), base)
+  }
+
+  #noteTrailer(trailer: Uint8Array, offset: number, hasCursors: boolean): void {
+    this.#trailerChecksum = frameChecksum(new DataView(trailer.buffer), 0, trailer.length)
+    this.#trailerOffset = offset
+    if (hasCursors) this.#cursorTrailerOffset = offset
+  }
+
+  #noteIndex(batch: TailBatch): void {
+    for (const mark of batch.marks) {
+      const offset = this.#end + mark.batchOffset
+      const last = this.#index.at(-1)
+      if (last === undefined || offset - last.offset >= INDEX_INTERVAL_BYTES) this.#index.push({ sequence: mark.sequence, ticks: mark.ticks, offset })
+    }
+  }
+}
+
+function zeros(bytes: number): Uint8Array[] {
+  const buffers: Uint8Array[] = []
+  for (let left = bytes; left > 0; left -= ZEROS.length) buffers.push(left >= ZEROS.length ? ZEROS : ZEROS.subarray(0, left))
+  return buffers
+}
+
+/** The smallest segment that holds anything: header, first trailer, and a batch of one empty entry. */
+export const SMALLEST_SEGMENT_BYTES = SEGMENT_HEADER_BYTES + 2 * TRAILER_BYTES + 28
