@@ -4,7 +4,7 @@
  */
 
 import type { Disk } from '../disk/disk.js'
-import { WalError } from '../errors.js'
+import { invariant, WalError } from '../errors.js'
 import type { Cursor } from '../format/trailer-layout.js'
 import { sealSegment } from '../segment/seal.js'
 import { gatherFacts } from './facts.js'
@@ -107,6 +107,7 @@ function rewriteAndSeal(disk: Disk, verdict: Extract<Verdict, { kind: 'seal' }>,
     const block = Buffer.allocUnsafeSlow(Math.max(1, Math.min(1 << 20, scan.endOffset - verdict.rewriteFrom)))
     for (let offset = verdict.rewriteFrom; offset < scan.endOffset;) {
       const count = file.read(block.subarray(0, Math.min(block.length, scan.endOffset - offset)), offset)
+      invariant(count > 0, `${file.path} still reaches to byte ${scan.endOffset}`)
       file.write([block.subarray(0, count)], offset)
       offset += count
     }

@@ -82,7 +82,7 @@ export const WORD = {
   writerStartHigh: 7 * LINE + 4,
   /** High word that relative ticks count from. */
   tickBase: 7 * LINE + 5,
-  /** 1: somebody waits for durability that would not come by itself. */
+  /** 1: somebody waits for durability that would not come by itself, up to {@link syncTarget}. */
   syncWanted: 8 * LINE,
   /** Rolls asked for and done, counted. */
   rollWanted: 8 * LINE + 1,
@@ -91,6 +91,8 @@ export const WORD = {
   closeWanted: 8 * LINE + 3,
   /** 1: write the closing mark of the last batch now instead of when idle. */
   settleWanted: 8 * LINE + 4,
+  /** Low 32 bits of the highest sequence that is waited for, see {@link syncWanted}. */
+  syncTarget: 8 * LINE + 5,
   /** Record + 1 of the arena's owner; 0 when it is free. */
   arenaOwner: 9 * LINE,
   /** Bytes of the stretch in the arena; plain, published by the slot's mark. */
@@ -102,12 +104,15 @@ export const WORD = {
   /** Clock: monotonic nanoseconds at opening, 64 bits; relative ticks at that moment, 64 bits. Plain, set before sharing. */
   clockZeroNs: 12 * LINE,
   clockZeroTicks: 12 * LINE + 2,
-  /** Counters of the writer, 64 bits each, see stats.ts. */
+  /** Counters of the writer, float64 each, written by it alone and plainly: see {@link COUNTER}. */
   counters: 13 * LINE,
 } as const
 
-/** Words kept for the writer's counters. */
-export const COUNTER_WORDS = 4 * LINE
+/** The writer's counters, by index. */
+export const COUNTER = {
+  batches: 0, entries: 1, bytes: 2, syncs: 3, syncMs: 4, longestSyncMs: 5, aborted: 6, rolls: 7, sleeps: 8, largestBatchBytes: 9,
+} as const
+export const COUNTER_COUNT = 16
 /** Where the failure record begins, in bytes, and how long it may be. */
 export const FAILURE_OFFSET = 4096
 export const FAILURE_MAX_BYTES = 4096

@@ -2,7 +2,7 @@
 
 import { WalError } from '../errors.js'
 import { allocateControl, controlBuffer, sharedAtomics, type AtomicsSeam, type ControlMemory } from '../sync/atomics-seam.js'
-import { CONTROL_BYTES, FAILURE_MAX_BYTES, FAILURE_OFFSET, SLOT_WORDS, WORD } from './ring-layout.js'
+import { CONTROL_BYTES, COUNTER_COUNT, FAILURE_MAX_BYTES, FAILURE_OFFSET, sequenceEra, SLOT_WORDS, WORD } from './ring-layout.js'
 
 const HANDLE_VERSION = 1
 /** Bytes that an arena has beyond the largest entry: the frame around it. */
@@ -31,6 +31,8 @@ export interface Ring {
   readonly maxStretchBytes: number
   readonly arena: Buffer
   readonly arenaView: DataView
+  /** The writer's counters, see COUNTER in ring-layout.ts. */
+  readonly counters: Float64Array
   /** Where a failure record stands. */
   readonly failure: Uint8Array
 }
@@ -70,17 +72,34 @@ export function ringOver(
     maxStretchBytes: bytes.byteLength / 4,
     arena: Buffer.from(arena),
     arenaView: new DataView(arena),
+    counters: new Float64Array(control, WORD.counters * 4, COUNTER_COUNT),
     failure: new Uint8Array(control, FAILURE_OFFSET, FAILURE_MAX_BYTES),
   }
 }
 
-/** The state a ring begins with, before it is shared with producers: next sequence, and the clock. */
-export function initializeRing(ring: Ring, nextSequence: number, era: number, tickBase: number): void {
-  const { atomics, words } = ring
-  atomics.store(words, WORD.claim, nextSequence | 0)
-  atomics.store(words, WORD.releasedSequence, nextSequence | 0)
-  atomics.store(words, WORD.durableSequence, (nextSequence - 1) | 0)
-  atomics.store(words, WORD.writtenSequence, (nextSequence - 1) | 0)
-  atomics.store(words, WORD.era, era)
-  atomics.store(words, WORD.tickBase, tickBase)
+/** What a ring begins with. */
+export interface RingStart {
+  readonly nextSequence: number
+  /** The high word that relative ticks count from, see format/ticks.ts. */
+  readonly tickBase: number
+  /** Relative ticks of the last timestamp on disk: none will be below. */
+  readonly floorTicks: number
+  /** The clock: monotonic nanoseconds at a moment, and the relative ticks then. */
+  readonly clockZeroNs: bigint
+  readonly clockZeroTicks: number
+}
+
+/** Sets the state that a ring begins with. Before it is shared with producers. */
+export function initializeRing(ring: Ring, start: RingStart): void {
+  const { atomics, words, wide } = ring
+  atomics.store(words, WORD.claim, start.nextSequence | 0)
+  atomics.store(words, WORD.releasedSequence, start.nextSequence | 0)
+  atomics.store(words, WORD.durableSequence, (start.nextSequence - 1) | 0)
+  atomics.store(words, WORD.writtenSequence, (start.nextSequence - 1) | 0)
+  atomics.store(words, WORD.syncTarget, (start.nextSequence - 1) | 0)
+  atomics.store(words, WORD.era, sequenceEra(start.nextSequence))
+  atomics.store(words, WORD.tickBase, start.tickBase)
+  atomics.raise64(WORD.floor, start.floorTicks)
+  wide[WORD.clockZeroNs / 2] = start.clockZeroNs
+  wide[WORD.clockZeroTicks / 2] = BigInt(start.clockZeroTicks)
 }

@@ -216,7 +216,7 @@ LETTERS.writeUInt32LE(CONTROL_KIND.trailer)
  * blocks. A trailer's checksum is only computed where UUID and offset are its own, and never more bytes in all than
  * the file has twice over, so that planted letters cannot make this quadratic.
  */
-function searchBehind(file: DiskFile, uuid: Uint8Array, from: number, fileBytes: number): { strayProof: number; isZero: boolean } {
+export function searchBehind(file: DiskFile, uuid: Uint8Array, from: number, fileBytes: number): { strayProof: number; isZero: boolean } {
   let strayProof = 0
   let isZero = true
   let budget = 2 * fileBytes

@@ -1,0 +1,54 @@
+/** One entry as it is read. */
+
+import { FRAME_DATA, FRAME_OVERHEAD, frameMs, frameTicks } from '../format/frame-layout.js'
+
+/**
+ * One entry of the log. It is the reader's to keep. Its bytes lie in the block that was read with it (256 KiB, or the entry
+ * if that is larger), which stays in memory as long as any entry of it does: copy `data` to keep a few of many.
+ */
+export class LogEntry {
+  /** Its number: from 1, ascending. */
+  readonly sequence: number
+  readonly #block: Buffer
+  readonly #view: DataView
+  readonly #offset: number
+  readonly #size: number
+  #data: Buffer | undefined
+
+  /** `block` holds a checked frame of `size` bytes at `offset`. */
+  constructor(sequence: number, block: Buffer, view: DataView, offset: number, size: number) {
+    this.sequence = sequence
+    this.#block = block
+    this.#view = view
+    this.#offset = offset
+    this.#size = size
+  }
+
+  /** When it was appended, in whole milliseconds since 1970. Never falls along the sequence. */
+  get timestamp(): number {
+    return frameMs(this.#view, this.#offset)
+  }
+
+  /** When it was appended, in ticks of 100 ns since 0001-01-01T00:00:00Z. */
+  get ticks(): bigint {
+    return frameTicks(this.#view, this.#offset)
+  }
+
+  /** Its bytes. */
+  get data(): Buffer {
+    const start = this.#offset + FRAME_DATA
+    this.#data ??= this.#block.subarray(start, start + this.#size - FRAME_OVERHEAD)
+    return this.#data
+  }
+
+  /** Its bytes as UTF-8 text. */
+  text(): string {
+    const start = this.#offset + FRAME_DATA
+    return this.#block.toString('utf8', start, start + this.#size - FRAME_OVERHEAD)
+  }
+
+  /** Its bytes as JSON. Throws what `JSON.parse` throws. */
+  json(): unknown {
+    return JSON.parse(this.text())
+  }
+}

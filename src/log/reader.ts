@@ -1,0 +1,279 @@
+/**
+ * Reading entries in order, from the files alone, beside whoever writes them.
+ *
+ * What may be seen is the {@link Horizon}'s to say. In the writing process it is the durable sequence in shared memory.
+ * Elsewhere it is what the files prove: entries are held back until a trailer's durable mark, the seal or a next segment
+ * covers them.
+ */
+
+import type { DiskFile } from '../disk/disk.js'
+import { WalError } from '../errors.js'
+import { controlKind, decodeRange } from '../format/control-layout.js'
+import { frameMs, frameSequence, frameTicks, type FrameFault } from '../format/frame-layout.js'
+import { msFromTicks } from '../format/ticks.js'
+import { decodeTrailer } from '../format/trailer-layout.js'
+import type { Catalog, CatalogEntry } from '../segment/catalog.js'
+import { checkAsync, FrameWindow } from '../segment/frame-window.js'
+import { searchBehind } from '../segment/scan.js'
+import { LogEntry } from './entry.js'
+
+/** How far may be read, and how to wait for more. */
+export interface Horizon {
+  /** The last sequence that may be seen; undefined when only the files tell. */
+  readonly visible: () => number | undefined
+  /** Whether entries that are written but not known durable may be seen; only where `visible` is undefined. */
+  readonly includeWritten: boolean
+  /** Resolves when there may be more than `sequence`; false when there never will be. */
+  readonly untilMore: (sequence: number, signal: AbortSignal | undefined) => Promise<boolean>
+}
+
+/** Where to read, and how much. All validated. */
+export interface ReadPlan {
+  readonly fromSequence: number
+  /** Milliseconds since 1970, or undefined. */
+  readonly fromTimestamp: number | undefined
+  readonly limit: number
+  readonly follow: boolean
+  readonly signal: AbortSignal | undefined
+}
+
+type Ending = FrameFault | 'index' | 'control' | 'order' | 'beyond'
+
+/** How often a place in a live tail that cannot be read is looked at again before it counts as the end, or as damage. */
+const LOOKS = 5
+const LOOK_AGAIN_MS = 10
+
+/** Reads batches of entries until the plan is done. Holds at most one block in memory, plus what is not yet visible. */
+export async function* readEntryBatches(catalog: Catalog, horizon: Horizon, plan: ReadPlan): AsyncGenerator<LogEntry[], void, undefined> {
+  const reader = new LogReader(catalog, horizon, plan)
+  let left = plan.limit
+  try {
+    while (left > 0) {
+      plan.signal?.throwIfAborted()
+      const batch = await reader.next()
+      if (batch === undefined) return
+      if (batch.length === 0) continue
+      const wanted = batch.length <= left ? batch : batch.slice(0, left)
+      left -= wanted.length
+      yield wanted
+    }
+  } finally {
+    reader.close()
+  }
+}
+
+class LogReader {
+  readonly #catalog: Catalog
+  readonly #horizon: Horizon
+  readonly #plan: ReadPlan
+  #segment: CatalogEntry | undefined
+  #file: DiskFile | undefined
+  #window = new FrameWindow(0, 0)
+  /** The sequence to be read next. */
+  #next: number
+  #isStarted = false
+  /** Read, but not yet known durable. */
+  #held: LogEntry[] = []
+  /** What the files prove to be durable. */
+  #proved = 0
+  #looks = 0
+
+  constructor(catalog: Catalog, horizon: Horizon, plan: ReadPlan) {
+    this.#catalog = catalog
+    this.#horizon = horizon
+    this.#plan = plan
+    this.#next = plan.fromSequence
+  }
+
+  close(): void {
+    this.#file?.close()
+    this.#file = undefined
+  }
+
+  /** The next entries; an empty array when it is worth asking again; undefined at the end. */
+  async next(): Promise<LogEntry[] | undefined> {
+    const visible = this.#horizon.visible()
+    if (visible !== undefined && this.#next > visible) return await this.#atEnd()
+    if (this.#file === undefined && !this.#openSegment()) return await this.#withoutSegment(visible)
+    const ending = await this.#readBlock(visible)
+    const entries = this.#takeVisible()
+    if (ending !== undefined) {
+      const more = await this.#atEnding(ending, visible, entries.length > 0)
+      if (more === undefined && entries.length === 0) return undefined
+    } else {
+      this.#looks = 0
+    }
+    return entries
+  }
+
+  /** Finds and opens the segment with the next sequence. False when there is none. */
+  #openSegment(): boolean {
+    const { fromTimestamp } = this.#plan
+    const segments = this.#catalog.list()
+    const isAhead = (segment: CatalogEntry): boolean => segment.header.sealed && segment.header.lastSequence < this.#next
+    const isOlder = (segment: CatalogEntry): boolean => fromTimestamp !== undefined && segment.header.sealed
+      && segment.header.entryCount > 0 && msFromTicks(segment.header.lastTicks) < fromTimestamp
+    const isDone = (segment: CatalogEntry, index: number): boolean => isAhead(segment) || (!this.#isStarted && isOlder(segment))
+      || (segments[index + 1] !== undefined && segments[index + 1]!.header.firstSequence <= this.#next)
+    const segment = segments.find((candidate, index) => !isDone(candidate, index))
+    if (segment === undefined) return false
+    if (segment.header.firstSequence > this.#next) {
+      if (this.#isStarted) throw trimmed(this.#next, segment.header.firstSequence)
+      this.#next = segment.header.firstSequence
+    }
+    const file = this.#catalog.open(segment)
+    if (file === undefined) return this.#openSegment()
+    this.#isStarted = true
+    this.#segment = segment
+    this.#file = file
+    const start = this.#catalog.startPoint(segment, file, (indexed) => indexed.sequence <= this.#next
+      || (fromTimestamp !== undefined && msFromTicks(indexed.ticks) < fromTimestamp))
+    this.#next = start.sequence
+    this.#proved = Math.max(this.#proved, segment.header.firstSequence - 1, segment.header.sealed ? segment.header.lastSequence : 0)
+    this.#window = new FrameWindow(start.offset, file.size())
+    return true
+  }
+
+  /** Reads what is in memory, one read at most; tells why it stopped, if not for more to read. */
+  async #readBlock(visible: number | undefined): Promise<Ending | undefined> {
+    const window = this.#window
+    const first = await checkAsync(window, this.#file!)
+    let result: number | FrameFault | 'more' = first
+    while (typeof result === 'number') {
+      if (visible !== undefined && this.#next > visible) return 'beyond'
+      const ending = this.#takeFrame(result)
+      if (ending !== undefined) return ending
+      window.advance(result)
+      result = window.check()
+    }
+    return result === 'more' ? undefined : result
+  }
+
+  #takeFrame(size: number): Ending | undefined {
+    const { bytes, view, at, offset } = this.#window
+    const sequence = frameSequence(view, at)
+    if (sequence === 0) return this.#takeControl(size)
+    if (sequence !== this.#next) return 'order'
+    this.#next++
+    this.#catalog.note(this.#segment!, { sequence, ticks: frameTicks(view, at), offset })
+    if (sequence < this.#plan.fromSequence) return undefined
+    if (this.#plan.fromTimestamp !== undefined && frameMs(view, at) < this.#plan.fromTimestamp) return undefined
+    this.#held.push(new LogEntry(sequence, bytes, view, at, size))
+    return undefined
+  }
+
+  #takeControl(size: number): Ending | undefined {
+    const { bytes, view, at, offset } = this.#window
+    const kind = controlKind(view, at, size)
+    if (kind === 'index') return 'index'
+    if (kind === undefined) return 'control'
+    if (kind === 'trailer') {
+      const trailer = decodeTrailer(bytes, view, at, size, offset, this.#segment!.name.uuid)
+      if (trailer === undefined) return 'control'
+      this.#proved = Math.max(this.#proved, this.#horizon.includeWritten ? trailer.lastSequence : trailer.durableSequence)
+      return undefined
+    }
+    const range = decodeRange(view, at, size)
+    if (range === undefined || range.first !== this.#next) return 'order'
+    this.#next = range.last + 1
+    return undefined
+  }
+
+  #takeVisible(): LogEntry[] {
+    const visible = this.#horizon.visible() ?? this.#proved
+    const held = this.#held
+    if (held.length === 0 || held[0]!.sequence > visible) return []
+    if (held.at(-1)!.sequence <= visible) {
+      this.#held = []
+      return held
+    }
+    const count = held.findIndex((entry) => entry.sequence > visible)
+    this.#held = held.slice(count)
+    return held.slice(0, count)
+  }
+
+  /** The frames ended here. Undefined when this is the end of the reading. */
+  async #atEnding(ending: Ending, visible: number | undefined, hasEntries: boolean): Promise<true | undefined> {
+    if (ending === 'beyond') return true
+    const segment = this.#catalog.refresh(this.#segment!)
+    const isSealed = segment === undefined || segment.header.sealed
+    if (isSealed && segment !== undefined && this.#next > segment.header.lastSequence) {
+      this.#proved = Math.max(this.#proved, segment.header.lastSequence)
+      this.#leaveSegment()
+      return true
+    }
+    if (this.#segment!.header.sealed) throw this.#corrupt(ending)
+    if (hasEntries) return true
+    // An open segment: what cannot be read may be written just now, or have been sealed a moment ago.
+    this.#segment = segment ?? this.#segment
+    const isStillBehind = visible !== undefined && this.#next <= visible
+    if (this.#looks++ < LOOKS && (isStillBehind || (ending !== 'zeros' && ending !== 'short') || isSealed)) {
+      await new Promise((resolve) => setTimeout(resolve, this.#looks === 1 ? 0 : LOOK_AGAIN_MS))
+      this.#look()
+      return true
+    }
+    if (isSealed || isStillBehind) throw this.#corrupt(ending)
+    if (this.#hasNextSegment()) {
+      this.#leaveSegment()
+      return true
+    }
+    const { fileBytes, offset } = { fileBytes: this.#file!.size(), offset: this.#window.offset }
+    const behind = searchBehind(this.#file!, this.#segment!.name.uuid, offset, fileBytes)
+    if (behind.strayProof >= this.#next) throw this.#corrupt(ending)
+    return (await this.#atEnd()) === undefined ? undefined : true
+  }
+
+  /** A segment that begins where this one ends proves that it has ended, though nobody sealed it. */
+  #hasNextSegment(): boolean {
+    const next = this.#catalog.list().find((segment) => segment.header.firstSequence >= this.#next && segment.name.name !== this.#segment!.name.name)
+    if (next === undefined) return false
+    if (next.header.firstSequence > this.#next) throw this.#corrupt('short', next.header.firstSequence - 1)
+    this.#proved = Math.max(this.#proved, this.#next - 1)
+    return true
+  }
+
+  #leaveSegment(): void {
+    this.close()
+    this.#segment = undefined
+    this.#looks = 0
+  }
+
+  /** Forgets what was read behind the last good frame and takes the file's size anew. */
+  #look(): void {
+    this.#window.forget()
+    this.#window.fileBytes = this.#file!.size()
+  }
+
+  async #withoutSegment(visible: number | undefined): Promise<LogEntry[] | undefined> {
+    if (visible !== undefined && this.#next <= visible && this.#looks++ < LOOKS) {
+      await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS))
+      return []
+    }
+    if (visible !== undefined && this.#next <= visible) throw trimmed(this.#next, visible + 1)
+    return await this.#atEnd()
+  }
+
+  /** Nothing more for now: the end, or a wait. */
+  async #atEnd(): Promise<LogEntry[] | undefined> {
+    if (!this.#plan.follow) return undefined
+    const last = (this.#horizon.visible() === undefined ? this.#held.at(0)?.sequence ?? this.#next : this.#next) - 1
+    if (!(await this.#horizon.untilMore(last, this.#plan.signal))) return undefined
+    this.#looks = 0
+    if (this.#file !== undefined) this.#look()
+    return []
+  }
+
+  #corrupt(ending: Ending, lastSequence = this.#segment!.header.sealed ? this.#segment!.header.lastSequence : this.#next): WalError {
+    const { path } = this.#segment!
+    const offset = this.#window.offset
+    return new WalError('ERR_WAL_CORRUPT', `entry ${this.#next} cannot be read (${ending}), at byte ${offset} of ${path}`, {
+      file: path, offset, firstSequence: this.#next, lastSequence: Math.max(this.#next, lastSequence),
+    })
+  }
+}
+
+function trimmed(wanted: number, first: number): WalError {
+  return new WalError('ERR_WAL_TRIMMED', `entries ${wanted} to ${first - 1} have been removed from the log`, {
+    firstSequence: wanted, lastSequence: first - 1,
+  })
+}

@@ -1,0 +1,110 @@
+/** The segments of a directory as readers see them: which there are, and where in one to begin. Nothing is changed here. */
+
+import { join } from 'node:path'
+import type { Disk, DiskFile } from '../disk/disk.js'
+import { INDEX_INTERVAL_BYTES, type IndexEntry } from '../format/index-layout.js'
+import { parseSegmentName, type SegmentName } from '../format/segment-name.js'
+import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, type SegmentHeader } from '../format/segment-layout.js'
+import { readIndex } from '../recovery/facts.js'
+
+/** One segment. */
+export interface CatalogEntry {
+  readonly name: SegmentName
+  readonly path: string
+  readonly header: SegmentHeader
+  readonly fileBytes: number
+}
+
+/** Where to begin in a segment. */
+export interface StartPoint {
+  readonly sequence: number
+  readonly offset: number
+}
+
+/** The segments of one directory. Headers of sealed ones are read once. */
+export class Catalog {
+  readonly directory: string
+  readonly #disk: Disk
+  readonly #sealed = new Map<string, CatalogEntry>()
+  /** Sparse indexes of open segments, built by whoever reads them, and those of sealed ones once loaded. */
+  readonly #indexes = new Map<string, IndexEntry[]>()
+
+  constructor(disk: Disk, directory: string) {
+    this.#disk = disk
+    this.directory = directory
+  }
+
+  /** All segments with a readable header, in order of sequence. Blocks: a directory listing, and a small read for each segment not seen before. */
+  list(): CatalogEntry[] {
+    const names = this.#disk.list(this.directory).map(parseSegmentName).filter((name) => name !== undefined)
+    const entries = names.map((name) => this.#sealed.get(name.name) ?? this.#load(name)).filter((entry) => entry !== undefined)
+    const present = new Set(names.map((name) => name.name))
+    for (const name of this.#sealed.keys()) if (!present.has(name)) this.#forget(name)
+    return entries.sort((a, b) => a.header.firstSequence - b.header.firstSequence || (a.name.name < b.name.name ? -1 : 1))
+  }
+
+  #forget(name: string): void {
+    this.#sealed.delete(name)
+    this.#indexes.delete(name)
+  }
+
+  /** Reads a segment's header again; undefined when the file is gone or has no valid header (yet). */
+  #load(name: SegmentName): CatalogEntry | undefined {
+    const path = join(this.directory, name.name)
+    let file: DiskFile
+    try {
+      file = this.#disk.open(path, 'read')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      throw error
+    }
+    try {
+      const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES)
+      const header = decodeSegmentHeader(bytes.subarray(0, file.read(bytes, 0)))
+      if (typeof header === 'string') return undefined
+      const entry = { name, path, header, fileBytes: file.size() }
+      if (header.sealed) this.#sealed.set(name.name, entry)
+      return entry
+    } finally {
+      file.close()
+    }
+  }
+
+  /** The segment as it is now: a tail may have been sealed since. */
+  refresh(entry: CatalogEntry): CatalogEntry | undefined {
+    return entry.header.sealed ? entry : this.#load(entry.name)
+  }
+
+  /** Opens a segment for reading; undefined when it has been removed. */
+  open(entry: CatalogEntry): DiskFile | undefined {
+    try {
+      return this.#disk.open(entry.path, 'read')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      throw error
+    }
+  }
+
+  /** The last indexed frame that `isBefore` accepts, or the segment's first frame. */
+  startPoint(entry: CatalogEntry, file: DiskFile, isBefore: (indexed: IndexEntry) => boolean): StartPoint {
+    const indexed = this.#index(entry, file).findLast(isBefore)
+    return indexed ?? { sequence: entry.header.firstSequence, offset: SEGMENT_HEADER_BYTES }
+  }
+
+  #index(entry: CatalogEntry, file: DiskFile): readonly IndexEntry[] {
+    const known = this.#indexes.get(entry.name.name)
+    if (known !== undefined || !entry.header.sealed) return known ?? []
+    const loaded = [...(readIndex(file, file.size(), entry.name.uuid)?.entries ?? [])]
+    this.#indexes.set(entry.name.name, loaded)
+    return loaded
+  }
+
+  /** Notes where a frame of an open segment was found, about every 64 KiB, so that the next reader need not scan to it. */
+  note(entry: CatalogEntry, indexed: IndexEntry): void {
+    if (entry.header.sealed) return
+    let index = this.#indexes.get(entry.name.name)
+    if (index === undefined) this.#indexes.set(entry.name.name, (index = []))
+    const last = index.at(-1)
+    if (last === undefined || indexed.offset - last.offset >= INDEX_INTERVAL_BYTES) index.push(indexed)
+  }
+}
