@@ -1,5 +1,6 @@
 /** Appending from one thread: the part of a log that is the same on the thread that opened it and on every other. */
 
+import { performance } from 'node:perf_hooks'
 import { isThreadDead, ownIdentity } from '../disk/thread-identity.js'
 import { outOfRange, WalError, wrongType } from '../errors.js'
 import { FRAME_OVERHEAD } from '../format/frame-layout.js'
@@ -182,18 +183,33 @@ export class LogProducer implements Producer {
     await this.#untilDurable(lastClaimed(this.ring), signal)
   }
 
-  /** Blocks the thread until everything accepted so far is durable. What waits in `write` for room is not accepted yet. */
+  /** Blocks the thread until everything handed over so far is durable, also what this producer's `write`s have in line for room. */
   flushSync(options: FlushSyncOptions = {}): FlushOutcome {
     const { timeoutMs = DEFAULT_FLUSH_TIMEOUT_MS } = options
     if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0)) throw outOfRange('timeoutMs', 'a number from 0 to Infinity', timeoutMs)
+    const startMs = performance.now()
+    if (!waitForRoom(this.ring, () => this.waiters.appendQueued(), timeoutMs)) return endError(this.ring) === undefined ? 'timeout' : 'failed'
     const sequence = lastClaimed(this.ring)
     this.#tellWriter(sequence)
-    return waitUntilDurable(this.ring, sequence, timeoutMs)
+    return waitUntilDurable(this.ring, sequence, Math.max(0, timeoutMs - (performance.now() - startMs)))
   }
 
   /** A destination for pino, or any stream of lines. See {@link Destination}. */
   destination(options?: DestinationOptions): Destination {
-    return createDestination(this, options)
+    return createDestination({
+      tryLine: (line) => this.#tryLine(line),
+      queueLine: (line) => this.waiters.queueAppend(this.#staging.stage(line).snapshot(), undefined),
+      flush: () => this.flush(),
+      flushSync: (bounds) => this.flushSync(bounds),
+    }, options)
+  }
+
+  /** {@link append}, but a full ring is an answer. */
+  #tryLine(line: string | Uint8Array): boolean {
+    const { whenFull } = this.#settings
+    if (whenFull !== 'throw' || this.#isExiting) return this.append(line) !== 0
+    if (this.#isClosed) throw new WalError('ERR_WAL_CLOSED', 'the log is closed')
+    return !this.waiters.hasQueue && this.#tryAppend(this.#staging.stage(line), this.#claim) === CLAIMED
   }
 
   /** Lets go of the log on this thread, when what waits for room has been accepted. What was appended stays. Twice is fine. */

@@ -1,0 +1,29 @@
+/** Joining a log from another thread. */
+
+import { WalError } from '../errors.js'
+import { endError } from '../ring/life.js'
+import { LogProducer, type LogHandle, type Producer } from './producer.js'
+
+const attached = new Map<string, LogProducer>()
+
+/**
+ * A producer on the calling thread, for a log that was opened on any thread of this process. Give it what `log.handle()` returned, by
+ * `workerData`, `postMessage` or a pool's task. As often as one likes: a thread has one producer for each log.
+ *
+ * Throws `ERR_WAL_HANDLE` on anything else, `ERR_WAL_CLOSED` or `ERR_WAL_FAILED` when the log has ended, `ERR_WAL_TOO_MANY_PRODUCERS`
+ * when 1,024 threads are attached. A thread that ends without `close()` loses nothing that it appended.
+ */
+export function attachProducer(handle: LogHandle): Producer {
+  const id = handle?.settings?.id
+  if (typeof id !== 'string') throw new WalError('ERR_WAL_HANDLE', 'expected a handle from log.handle()')
+  const known = attached.get(id)
+  if (known !== undefined) return known
+  const producer = new LogProducer(handle, () => attached.delete(id))
+  const error = endError(producer.ring)
+  if (error !== undefined) {
+    void producer.close()
+    throw error
+  }
+  attached.set(id, producer)
+  return producer
+}

@@ -1,0 +1,54 @@
+/** Reading a log's directory without opening the log: from any process, beside a live writer. */
+
+import { nodeDisk } from '../disk/node-disk.js'
+import { DirectoryWatch } from '../disk/watch.js'
+import { WalError } from '../errors.js'
+import { Catalog } from '../segment/catalog.js'
+import type { LogEntry } from './entry.js'
+import { checkDirectory } from './options.js'
+import { resolveReadOptions, type ReadLogOptions } from './read-options.js'
+import { readEntryBatches } from './reader.js'
+
+/**
+ * Reads a log's directory, many entries at a time: the fast way. Read only: takes no lock, changes nothing, and may run beside
+ * a live writer in any process. Sees what the files prove to be durable (a log that falls idle says so within milliseconds).
+ *
+ * Throws `TypeError` or `RangeError` at once on wrong arguments; while reading `ERR_WAL_IO` when there is no such directory,
+ * `ERR_WAL_CORRUPT` at the place of damage, `ERR_WAL_TRIMMED` when the next entries were removed meanwhile.
+ */
+export function readLogBatches(directory: string, options: ReadLogOptions = {}): AsyncGenerator<LogEntry[], void, undefined> {
+  const path = checkDirectory('directory', directory)
+  const plan = resolveReadOptions(options)
+  return readDirectory(path, plan, options.includeWritten === true)
+}
+
+/** {@link readLogBatches}, one entry at a time. */
+export function readLog(directory: string, options: ReadLogOptions = {}): AsyncGenerator<LogEntry, void, undefined> {
+  return oneByOne(readLogBatches(directory, options))
+}
+
+/** The entries of batches. */
+export async function* oneByOne(batches: AsyncGenerator<LogEntry[], void, undefined>): AsyncGenerator<LogEntry, void, undefined> {
+  for await (const batch of batches) yield* batch
+}
+
+async function* readDirectory(
+  path: string, plan: ReturnType<typeof resolveReadOptions>, includeWritten: boolean,
+): AsyncGenerator<LogEntry[], void, undefined> {
+  let watch: DirectoryWatch | undefined
+  try {
+    nodeDisk.list(path)
+    watch = plan.follow ? new DirectoryWatch(path) : undefined
+  } catch (error) {
+    throw new WalError('ERR_WAL_IO', `cannot read the log in ${path}: ${(error as Error).message}`, { file: path }, error)
+  }
+  const untilMore = async (_sequence: number, signal: AbortSignal | undefined): Promise<boolean> => {
+    await watch?.next(signal)
+    return watch !== undefined
+  }
+  try {
+    yield* readEntryBatches(new Catalog(nodeDisk, path), { visible: () => undefined, includeWritten, untilMore }, plan)
+  } finally {
+    watch?.close()
+  }
+}

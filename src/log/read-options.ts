@@ -1,0 +1,53 @@
+/** What to read: checked once. */
+
+import { outOfRange, wrongType, wrongValue } from '../errors.js'
+import type { ReadPlan } from './reader.js'
+
+/** What to read. All of it optional. */
+export interface ReadOptions {
+  /** The first sequence, from 1. Default: the first that the log still has. */
+  readonly fromSequence?: number
+  /** Entries appended at or after this time: milliseconds since 1970, or a Date. */
+  readonly fromTimestamp?: number | Date
+  /** At most this many entries over the whole reading. Default: no limit. */
+  readonly limit?: number
+  /** Go on with entries that come later, until aborted, or the log is closed. Default false. */
+  readonly follow?: boolean
+  /** Ends the reading with the signal's reason. */
+  readonly signal?: AbortSignal
+}
+
+/** Options of `readLog`. */
+export interface ReadLogOptions extends ReadOptions {
+  /** Also what is written but not known to be durable: it may be gone after a power cut. Default false. */
+  readonly includeWritten?: boolean
+}
+
+const KNOWN = ['fromSequence', 'fromTimestamp', 'limit', 'follow', 'signal', 'includeWritten']
+
+/** Checks the options of a reading. Throws `TypeError` or `RangeError` that names the option. */
+export function resolveReadOptions(options: ReadLogOptions = {}): ReadPlan {
+  if (options === null || typeof options !== 'object') throw wrongType('options', 'an object', options)
+  for (const name of Object.keys(options)) {
+    if (!KNOWN.includes(name)) throw wrongValue(`options.${name}`, `one of the known options: ${KNOWN.join(', ')}`, options[name as keyof ReadLogOptions])
+  }
+  const { fromSequence = 1, fromTimestamp, limit = Infinity, follow = false, signal } = options
+  if (typeof fromSequence !== 'number') throw wrongType('options.fromSequence', 'an integer', fromSequence)
+  if (!Number.isSafeInteger(fromSequence) || fromSequence < 1) throw outOfRange('options.fromSequence', 'an integer from 1', fromSequence)
+  if (typeof limit !== 'number') throw wrongType('options.limit', 'an integer', limit)
+  if (limit !== Infinity && (!Number.isSafeInteger(limit) || limit < 0)) throw outOfRange('options.limit', 'an integer from 0, or Infinity', limit)
+  if (typeof follow !== 'boolean') throw wrongType('options.follow', 'a boolean', follow)
+  if (options.includeWritten !== undefined && typeof options.includeWritten !== 'boolean') {
+    throw wrongType('options.includeWritten', 'a boolean', options.includeWritten)
+  }
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrongType('options.signal', 'an AbortSignal', signal)
+  return { fromSequence, fromTimestamp: checkTimestamp(fromTimestamp), limit, follow, signal }
+}
+
+function checkTimestamp(value: unknown): number | undefined {
+  if (value === undefined) return undefined
+  const ms = value instanceof Date ? value.getTime() : value
+  if (typeof ms !== 'number') throw wrongType('options.fromTimestamp', 'a number of milliseconds since 1970, or a Date', value)
+  if (!Number.isFinite(ms)) throw outOfRange('options.fromTimestamp', 'a valid time', ms)
+  return ms
+}
