@@ -121,7 +121,8 @@ export async function openLog(options: LogOptions): Promise<Log> {
       maxEntryBytes: resolved.maxEntryBytes,
       whenFull: resolved.whenFull,
       blockTimeoutMs: resolved.blockTimeoutMs,
-      syncsOnDemand: resolved.durability !== 'batch',
+      syncsOnWait: resolved.durability === 'manual',
+      syncsOnFlush: resolved.durability !== 'batch',
     },
   })
 }

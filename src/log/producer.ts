@@ -29,8 +29,9 @@ export interface ProducerSettings {
   readonly maxEntryBytes: number
   readonly whenFull: WhenFull
   readonly blockTimeoutMs: number
-  /** Whether waiting for durability must be told to the writer. */
-  readonly syncsOnDemand: boolean
+  /** Whether the writer must be told that somebody waits for durability, and that somebody flushes. */
+  readonly syncsOnWait: boolean
+  readonly syncsOnFlush: boolean
 }
 
 /** What crosses to another thread. Opaque to users. */
@@ -180,7 +181,9 @@ export class LogProducer implements Producer {
     const signal = checkSignal(options)
     signal?.throwIfAborted()
     await this.waiters.untilQueueEmpty(signal)
-    await this.#untilDurable(lastClaimed(this.ring), signal)
+    const sequence = lastClaimed(this.ring)
+    if (this.#settings.syncsOnFlush) wantSync(this.ring, sequence)
+    await this.waiters.untilDurable(sequence, signal)
   }
 
   /** Blocks the thread until everything handed over so far is durable, also what this producer's `write`s have in line for room. */
@@ -190,7 +193,7 @@ export class LogProducer implements Producer {
     const startMs = performance.now()
     if (!waitForRoom(this.ring, () => this.waiters.appendQueued(), timeoutMs)) return endError(this.ring) === undefined ? 'timeout' : 'failed'
     const sequence = lastClaimed(this.ring)
-    this.#tellWriter(sequence)
+    if (this.#settings.syncsOnFlush) wantSync(this.ring, sequence)
     return waitUntilDurable(this.ring, sequence, Math.max(0, timeoutMs - (performance.now() - startMs)))
   }
 
@@ -267,12 +270,8 @@ export class LogProducer implements Producer {
   }
 
   async #untilDurable(sequence: number, signal: AbortSignal | undefined): Promise<void> {
-    this.#tellWriter(sequence)
+    if (this.#settings.syncsOnWait) wantSync(this.ring, sequence)
     await this.waiters.untilDurable(sequence, signal)
-  }
-
-  #tellWriter(sequence: number): void {
-    if (this.#settings.syncsOnDemand) wantSync(this.ring, sequence)
   }
 
   #assertOpen(): void {

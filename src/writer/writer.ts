@@ -71,20 +71,21 @@ export class Writer {
   /** Runs until the log is closed. Throws what ends it otherwise: the caller fails the log with it. */
   run(): void {
     try {
-      while (!this.#ended) this.#step()
+      while (!this.#ended) if (!this.step()) this.#rest()
     } finally {
       if (!this.#ended) this.#tail?.abandon()
     }
   }
 
-  #step(): void {
+  /** Writes one batch if there is one, obeys, does what is due; never sleeps but for `lingerMs`. False: there was nothing to write, and the log is open. */
+  step(): boolean {
     this.#linger()
     const batch = drain(this.#ring, this.#point, this.#drainLimits()) ?? this.#drainDead()
     if (batch !== undefined) this.#commit(batch)
     const nowMs = performance.now()
     if (batch !== undefined) this.#lastActivityMs = nowMs
     this.#obey(nowMs)
-    if (batch === undefined && !this.#ended) this.#rest(nowMs)
+    return batch !== undefined || this.#ended
   }
 
   /** With `lingerMs`, a batch that has begun waits that long for more, unless it is to be flushed. */
@@ -257,12 +258,12 @@ export class Writer {
   }
 
   /** Nothing to drain: spin briefly, then sleep until woken or until something is due. */
-  #rest(nowMs: number): void {
+  #rest(): void {
     const { sequence } = this.#point
     for (let spin = 0; spin < SPINS; spin++) if (isPublished(this.#ring, sequence)) return
     this.#settleIfWanted()
     const isOwed = this.#dead.owesHead(this.#point)
-    const timeoutMs = Math.min(isOwed ? OWED_SLEEP_MS : MAX_SLEEP_MS, Math.max(0, this.#nextDueMs() - nowMs))
+    const timeoutMs = Math.min(isOwed ? OWED_SLEEP_MS : MAX_SLEEP_MS, Math.max(0, this.#nextDueMs() - performance.now()))
     this.#ring.counters[COUNTER.sleeps]!++
     // Behind an owed head a command may have to wait for it: that must not turn into spinning.
     sleepForSequence(this.#ring, sequence, timeoutMs, () => !isOwed && this.#hasCommand())

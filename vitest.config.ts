@@ -1,0 +1,12 @@
+import { defineConfig } from 'vitest/config'
+
+// Threads and processes of their own are what most tests are about: one test file at a time on each core, no isolation tricks.
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+})
