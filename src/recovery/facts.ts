@@ -3,13 +3,14 @@
 import { join } from 'node:path'
 import type { Disk, DiskFile } from '../disk/disk.js'
 import { controlKind } from '../format/control-layout.js'
-import { checkFrame, FRAME_MAGIC, frameSequence } from '../format/frame-layout.js'
-import { decodeIndex, INDEX_FOOTER_BYTES, indexFrameBytes, MIN_INDEX_FRAME_BYTES, type SparseIndex } from '../format/index-layout.js'
+import { frameSequence } from '../format/frame-layout.js'
+import type { SparseIndex } from '../format/index-layout.js'
 import { parseSegmentName, type SegmentName } from '../format/segment-name.js'
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, type HeaderFault, type SegmentHeader } from '../format/segment-layout.js'
 import { decodeTrailer, type Cursor, type Trailer } from '../format/trailer-layout.js'
 import { checkBlocking, FrameWindow } from '../segment/frame-window.js'
 import { scanSegment, type ScanProgress, type SegmentScan } from '../segment/scan.js'
+import { readIndex } from '../segment/sealed-index.js'
 
 /** What one segment file says. */
 export interface SegmentFacts {
@@ -70,23 +71,6 @@ function readSealed(file: DiskFile, fileBytes: number, uuid: Uint8Array): Sealed
   const first = readTrailerAt(file, fileBytes, SEGMENT_HEADER_BYTES, uuid)
   const last = index === undefined ? undefined : readTrailerAt(file, fileBytes, index.cursorTrailerOffset, uuid)
   return { index, previousUuid: first?.previousUuid, cursors: last?.cursors }
-}
-
-/** The index that ends a sealed segment's file; undefined when there is no valid one. */
-export function readIndex(file: DiskFile, fileBytes: number, uuid: Uint8Array): SparseIndex | undefined {
-  const footer = Buffer.alloc(INDEX_FOOTER_BYTES)
-  if (fileBytes < SEGMENT_HEADER_BYTES + MIN_INDEX_FRAME_BYTES || file.read(footer, fileBytes - footer.length) < footer.length) return undefined
-  const size = indexFrameBytes(footer)
-  if (size < MIN_INDEX_FRAME_BYTES || size > fileBytes - SEGMENT_HEADER_BYTES) return undefined
-  const offset = fileBytes - size
-  const magic = Buffer.alloc(4)
-  file.read(magic, offset)
-  if (magic.readUInt32LE(0) !== FRAME_MAGIC) return undefined
-  const bytes = Buffer.allocUnsafeSlow(size)
-  if (file.read(bytes, offset) < size) return undefined
-  const view = new DataView(bytes.buffer, bytes.byteOffset, size)
-  if (checkFrame(bytes, view, 0, size, size) !== size || frameSequence(view, 0) !== 0 || controlKind(view, 0, size) !== 'index') return undefined
-  return decodeIndex(bytes, view, 0, size, offset, uuid)
 }
 
 function readTrailerAt(file: DiskFile, fileBytes: number, offset: number, uuid: Uint8Array): Trailer | undefined {

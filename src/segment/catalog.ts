@@ -5,7 +5,7 @@ import type { Disk, DiskFile } from '../disk/disk.js'
 import { INDEX_INTERVAL_BYTES, type IndexEntry } from '../format/index-layout.js'
 import { parseSegmentName, type SegmentName } from '../format/segment-name.js'
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, type SegmentHeader } from '../format/segment-layout.js'
-import { readIndex } from '../recovery/facts.js'
+import { readIndex } from './sealed-index.js'
 
 /** One segment. */
 export interface CatalogEntry {
