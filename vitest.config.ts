@@ -8,5 +8,7 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // The built package is loaded as Node loads it, not rewritten on the way: what is tested, timed and covered is what ships.
+    server: { deps: { external: [/\/dist\/(src|workers)\//] } },
   },
 })
