@@ -4,8 +4,9 @@ export { WalError, type LockOwner, type WalErrorCode, type WalErrorDetails } fro
 export { attachProducer } from './log/attach.js'
 export type { Destination, DestinationOptions } from './log/destination.js'
 export type { LogEntry } from './log/entry.js'
-export { openLog, type Log, type LogStats, type SegmentInfo } from './log/log.js'
+export type { Log, LogStats, SegmentInfo } from './log/log.js'
 export { LogMessage } from './log/log-message.js'
+export { openLog } from './log/open-log.js'
 export type { LogOptions } from './log/options.js'
 export type {
   FlushOutcome, FlushSyncOptions, LogHandle, Producer, ProducerSettings, Receipt, WaitOptions, WhenFull,

@@ -2,7 +2,8 @@
 
 import { WalError } from '../errors.js'
 import { endError } from '../ring/life.js'
-import { LogProducer, type LogHandle, type Producer } from './producer.js'
+import { LogProducer } from './log-producer.js'
+import type { LogHandle, Producer } from './producer.js'
 
 const attached = new Map<string, LogProducer>()
 

@@ -43,7 +43,7 @@ export interface LogOptions {
   readonly whenFull?: WhenFull
   /** How long `'block'` blocks, in ms. Default 10,000. */
   readonly blockTimeoutMs?: number
-  /** Bytes of the tail that are filled with zeros ahead of need, 0 (off) to 1 GiB. Default 16 MiB, at most `maxSegmentBytes`. */
+  /** The most bytes of the tail that are filled with zeros at a time, ahead of need, 0 (off) to 1 GiB; it begins with 1 MiB. Default 16 MiB, at most `maxSegmentBytes`. */
   readonly preallocateBytes?: number
   /** How long to wait for another process to let go of the directory, in ms, up to Infinity. Default 0. */
   readonly lockWaitMs?: number

@@ -11,6 +11,8 @@ import { encodeTrailer, TRAILER_BYTES, type Cursor } from '../format/trailer-lay
 import { sealSegment } from './seal.js'
 
 const ZEROS = new Uint8Array(256 * 1024)
+/** What a new tail preallocates. */
+const FIRST_STEP_BYTES = 1024 * 1024
 
 /** What a new tail begins with. */
 export interface TailStart {
@@ -21,7 +23,7 @@ export interface TailStart {
   readonly previousUuid: Uint8Array
   readonly cursors: readonly Cursor[]
   readonly lastTicks: bigint
-  /** Bytes to be filled with zeros at a time, ahead of need; 0: none. */
+  /** The most bytes to be filled with zeros at a time, ahead of need; 0: none. */
   readonly preallocateBytes: number
   /** No more than this is ever preallocated. */
   readonly maxBytes: number
@@ -89,7 +91,7 @@ export class Tail {
     const header = encodeSegmentHeader(tailHeader(this.firstSequence))
     const trailer = this.#encodeTrailer(SEGMENT_HEADER_BYTES, this.firstSequence, this.#lastSequence, this.#durableMark, cursors)
     const used = header.length + trailer.length
-    this.#allocated = Math.max(used, Math.min(preallocateBytes, maxBytes))
+    this.#allocated = Math.max(used, Math.min(preallocateBytes, maxBytes, FIRST_STEP_BYTES))
     this.#file.write([header, trailer, ...zeros(this.#allocated - used)], 0)
     this.#noteTrailer(trailer, SEGMENT_HEADER_BYTES, true)
     this.#end = used
@@ -170,7 +172,9 @@ export class Tail {
   #allocate(end: number): void {
     const { preallocateBytes, maxBytes } = this.#start
     if (end <= this.#allocated || preallocateBytes === 0) return
-    const upTo = Math.max(end, Math.min(this.#allocated + preallocateBytes, maxBytes))
+    // As much again as there is, so that a small log stays small, and a busy one soon takes whole steps.
+    const step = Math.min(preallocateBytes, Math.max(this.#allocated, FIRST_STEP_BYTES))
+    const upTo = Math.max(end, Math.min(this.#allocated + step, maxBytes))
     this.#file.write(zeros(upTo - this.#allocated), this.#allocated)
     this.#file.sync()
     this.#allocated = upTo

@@ -1,0 +1,206 @@
+/** The producer: the part of a log that is the same on the thread that opened it and on every other. */
+
+import { performance } from 'node:perf_hooks'
+import { isThreadDead, ownIdentity } from '../disk/thread-identity.js'
+import { outOfRange, WalError, wrongType } from '../errors.js'
+import { FRAME_OVERHEAD } from '../format/frame-layout.js'
+import { absoluteTicks, msFromTicks } from '../format/ticks.js'
+import { appendStretch, type Stretch } from '../ring/append.js'
+import { CLAIM_REFUSED, CLAIMED, lastClaimed, type Claim } from '../ring/claim.js'
+import { threadClock, type Clock } from '../ring/clock.js'
+import { wantSync } from '../ring/commands.js'
+import { endError } from '../ring/life.js'
+import { attachRecord, freeRecord, type ProducerRecord } from '../ring/records.js'
+import { hasRoom } from '../ring/room.js'
+import { openRing, type Ring } from '../ring/ring.js'
+import { WORD } from '../ring/ring-layout.js'
+import { wakeWriter } from '../ring/wake.js'
+import { createDestination, type Destination, type DestinationOptions } from './destination.js'
+import { Staging, type EntryData } from './staging.js'
+import { waitForRoom, waitUntilDurable } from './blocking-wait.js'
+import { Waiters } from './waiters.js'
+import type { FlushOutcome, FlushSyncOptions, LogHandle, Producer, ProducerSettings, Receipt, WaitOptions } from './producer.js'
+
+const DEFAULT_FLUSH_TIMEOUT_MS = 10_000
+
+/** A producer on the calling thread. */
+export class LogProducer implements Producer {
+  readonly ring: Ring
+  readonly waiters: Waiters
+  readonly #settings: ProducerSettings
+  readonly #record: ProducerRecord
+  readonly #clock: Clock
+  readonly #staging: Staging
+  readonly #claim: Claim = { sequence: 0, start: 0, ticks: 0 }
+  readonly #tickBase: number
+  readonly #onClose: () => void
+  #isClosed = false
+  #isExiting = false
+
+  constructor(handle: LogHandle, onClose: () => void) {
+    this.ring = openRing(handle.ring)
+    this.#settings = handle.settings
+    this.#onClose = onClose
+    this.#tickBase = this.ring.atomics.load(this.ring.words, WORD.tickBase)
+    this.#staging = new Staging({
+      maxEntryBytes: handle.settings.maxEntryBytes,
+      maxStretchBytes: Math.max(this.ring.maxStretchBytes, this.ring.arena.length),
+      maxGroupEntries: (this.ring.slotMask + 1) / 2,
+      tickBase: this.#tickBase,
+    })
+    this.#record = attachRecord(this.ring, ownIdentity(), isThreadDead)
+    this.#clock = threadClock(this.ring)
+    this.waiters = new Waiters(this.ring, (stretch, claim) => this.#tryAppend(stretch, claim))
+  }
+
+  append(data: EntryData): number {
+    return this.#accept(this.#staging.stage(data))
+  }
+
+  appendGroup(entries: readonly EntryData[]): number {
+    return this.#accept(this.#staging.stageGroup(entries))
+  }
+
+  async write(data: EntryData, options?: WaitOptions): Promise<Receipt> {
+    const signal = checkSignal(options)
+    signal?.throwIfAborted()
+    const staged = this.#staging.stage(data)
+    this.#assertOpen()
+    const claim = this.#claim
+    let sequence: number
+    let ticks: number
+    if (!this.waiters.hasQueue && this.#tryAppend(staged, claim) === CLAIMED) {
+      ;({ sequence, ticks } = claim)
+    } else {
+      ;({ sequence, ticks } = await this.waiters.queueAppend(staged.snapshot(), signal))
+    }
+    await this.#untilDurable(sequence, signal)
+    return { sequence, timestamp: msFromTicks(absoluteTicks(ticks, this.#tickBase)) }
+  }
+
+  async durable(sequence: number, options?: WaitOptions): Promise<void> {
+    const signal = checkSignal(options)
+    if (!Number.isSafeInteger(sequence) || sequence < 0 || sequence > lastClaimed(this.ring)) {
+      throw outOfRange('sequence', `an integer from 0 to ${lastClaimed(this.ring)}, the last sequence given out`, sequence)
+    }
+    signal?.throwIfAborted()
+    await this.#untilDurable(sequence, signal)
+  }
+
+  async ready(bytes: number, options?: WaitOptions): Promise<void> {
+    const signal = checkSignal(options)
+    const { maxEntryBytes } = this.#settings
+    if (!Number.isSafeInteger(bytes) || bytes < 0 || bytes > maxEntryBytes) {
+      throw outOfRange('bytes', `an integer from 0 to ${maxEntryBytes} (maxEntryBytes)`, bytes)
+    }
+    signal?.throwIfAborted()
+    this.#assertOpen()
+    if (this.waiters.hasQueue || !hasRoom(this.ring, bytes + FRAME_OVERHEAD)) await this.waiters.queueRoom(bytes + FRAME_OVERHEAD, signal)
+  }
+
+  async flush(options?: WaitOptions): Promise<void> {
+    const signal = checkSignal(options)
+    signal?.throwIfAborted()
+    await this.waiters.untilQueueEmpty(signal)
+    const sequence = lastClaimed(this.ring)
+    if (this.#settings.syncsOnFlush) wantSync(this.ring, sequence)
+    await this.waiters.untilDurable(sequence, signal)
+  }
+
+  flushSync(options: FlushSyncOptions = {}): FlushOutcome {
+    const { timeoutMs = DEFAULT_FLUSH_TIMEOUT_MS } = options
+    if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0)) throw outOfRange('timeoutMs', 'a number from 0 to Infinity', timeoutMs)
+    const startMs = performance.now()
+    if (!waitForRoom(this.ring, () => this.waiters.appendQueued(), timeoutMs)) return endError(this.ring) === undefined ? 'timeout' : 'failed'
+    const sequence = lastClaimed(this.ring)
+    if (this.#settings.syncsOnFlush) wantSync(this.ring, sequence)
+    return waitUntilDurable(this.ring, sequence, Math.max(0, timeoutMs - (performance.now() - startMs)))
+  }
+
+  destination(options?: DestinationOptions): Destination {
+    return createDestination({
+      tryLine: (line) => this.#tryLine(line),
+      queueLine: (line) => this.waiters.queueAppend(this.#staging.stage(line).snapshot(), undefined),
+      flush: () => this.flush(),
+      flushSync: (bounds) => this.flushSync(bounds),
+    }, options)
+  }
+
+  /** {@link append}, but a full ring is an answer. */
+  #tryLine(line: string | Uint8Array): boolean {
+    const { whenFull } = this.#settings
+    if (whenFull !== 'throw' || this.#isExiting) return this.append(line) !== 0
+    if (this.#isClosed) throw new WalError('ERR_WAL_CLOSED', 'the log is closed')
+    return !this.waiters.hasQueue && this.#tryAppend(this.#staging.stage(line), this.#claim) === CLAIMED
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    await this.waiters.untilQueueEmpty(undefined).catch(() => undefined)
+    if (this.#isClosed) return
+    this.#isClosed = true
+    freeRecord(this.ring, this.#record.index)
+    this.#onClose()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /** From now on every append is synced before it returns: the process ends, and no later moment will come. */
+  beginExit(): void {
+    this.#isExiting = true
+  }
+
+  #accept(stretch: Staging): number {
+    if (this.#isClosed) throw new WalError('ERR_WAL_CLOSED', 'the log is closed')
+    const claim = this.#claim
+    if (this.waiters.hasQueue || this.#tryAppend(stretch, claim) !== CLAIMED) {
+      if (!this.#makeRoom(stretch, claim)) return 0
+    }
+    if (this.#isExiting) this.flushSync()
+    return claim.sequence
+  }
+
+  /** Tries once; throws when the log has ended. */
+  #tryAppend(stretch: Stretch, claim: Claim): number {
+    const status = appendStretch(this.ring, this.#record, stretch, claim, this.#clock())
+    if (status === CLAIMED) return status
+    if (status === CLAIM_REFUSED) throw endError(this.ring) ?? new WalError('ERR_WAL_CLOSED', 'the log is closing')
+    // A writer that lingers for more has enough.
+    wakeWriter(this.ring)
+    return status
+  }
+
+  /** The ring is full, or earlier writes of this producer wait for room: what `whenFull` says. True when it was appended after all. */
+  #makeRoom(stretch: Staging, claim: Claim): boolean {
+    const { whenFull, blockTimeoutMs } = this.#settings
+    if (whenFull === 'drop' && !this.#isExiting) {
+      Atomics.add(this.ring.wide, WORD.dropped / 2, BigInt(stretch.count))
+      return false
+    }
+    if (whenFull === 'throw' && !this.#isExiting) throw new WalError('ERR_WAL_FULL', 'the ring is full: await ready() or write(), or set whenFull')
+    const tryAll = (): boolean => this.waiters.appendQueued() && this.#tryAppend(stretch, claim) === CLAIMED
+    if (!waitForRoom(this.ring, tryAll, blockTimeoutMs)) {
+      throw new WalError('ERR_WAL_FULL', `the ring had no room for ${blockTimeoutMs} ms (blockTimeoutMs)`)
+    }
+    return true
+  }
+
+  async #untilDurable(sequence: number, signal: AbortSignal | undefined): Promise<void> {
+    if (this.#settings.syncsOnWait) wantSync(this.ring, sequence)
+    await this.waiters.untilDurable(sequence, signal)
+  }
+
+  #assertOpen(): void {
+    if (this.#isClosed) throw new WalError('ERR_WAL_CLOSED', 'the log is closed')
+    const error = endError(this.ring)
+    if (error !== undefined) throw error
+  }
+}
+
+function checkSignal(options: WaitOptions | undefined): AbortSignal | undefined {
+  const signal = options?.signal
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrongType('options.signal', 'an AbortSignal', signal)
+  return signal
+}
