@@ -21,7 +21,8 @@ export function ticksFromMs(ms: number): bigint {
 
 /** Whole milliseconds since 1970 of a tick given as two 32-bit words (both unsigned). */
 export function msFromTickWords(high: number, low: number): number {
-  return Math.floor(((high - EPOCH_HIGH) * TWO_32 + (low - EPOCH_LOW)) / TICKS_PER_MS)
+  // 2^32 ticks are 429,496 ms and 7,296 ticks: so that nothing comes near 2^53, where the last tick of a millisecond would round up.
+  return (high - EPOCH_HIGH) * 429_496 + Math.floor(((high - EPOCH_HIGH) * 7296 + low - EPOCH_LOW) / TICKS_PER_MS)
 }
 
 /** Whole milliseconds since 1970. */
