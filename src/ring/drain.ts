@@ -64,7 +64,8 @@ export function drain(ring: Ring, point: DrainPoint, limits: DrainLimits): Drain
   for (;;) {
     const slot = (point.sequence & slotMask) * SLOT_WORDS
     const mark = atomics.load(slots, slot + SLOT_MARK)
-    if (mark === 0) break
+    // A lap of the slots later this is the batch's own first mark, which is cleared only after the write.
+    if (mark === 0 || (batch !== undefined && point.sequence - batch.firstSequence > slotMask)) break
     const kind = mark >>> MARK_SHIFT
     const ringLength = mark & MARK_BYTES_MASK
     const start = slots[slot + SLOT_START]!
