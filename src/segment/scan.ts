@@ -108,10 +108,10 @@ class Chain {
     const { view, at } = window
     const ticks = frameTicks(view, at)
     if (ticks < this.#open.lastTicks) return 'timestamp'
+    // Before a trailer makes all of its batch count: its own timestamp is then the last one, also where there is no entry.
+    this.#open.lastTicks = ticks
     const sequence = frameSequence(view, at)
-    const fault = sequence === 0 ? this.#takeControl(window, size) : this.#takeEntry(sequence, ticks, window.offset)
-    if (fault === undefined) this.#open.lastTicks = ticks
-    return fault
+    return sequence === 0 ? this.#takeControl(window, size) : this.#takeEntry(sequence, ticks, window.offset)
   }
 
   #takeEntry(sequence: number, ticks: bigint, offset: number): ScanFault | undefined {
