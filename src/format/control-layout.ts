@@ -22,6 +22,7 @@ export const CONTROL_KIND = {
   index: 0x21584449, // IDX!
 } as const
 
+/** The kinds of control frames. */
 export type ControlKind = keyof typeof CONTROL_KIND
 
 const KIND_BY_LETTERS = new Map<number, ControlKind>(Object.entries(CONTROL_KIND).map(([kind, letters]) => [letters, kind as ControlKind]))

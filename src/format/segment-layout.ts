@@ -67,6 +67,7 @@ export function tailHeader(firstSequence: number): SegmentHeader {
   return { firstSequence, lastSequence: firstSequence - 1, firstTicks: 0n, lastTicks: 0n, entryCount: 0, bytes: 0, sealed: false }
 }
 
+/** The header's bytes. */
 export function encodeSegmentHeader(header: SegmentHeader): Uint8Array {
   const bytes = new Uint8Array(SEGMENT_HEADER_BYTES)
   const view = new DataView(bytes.buffer)

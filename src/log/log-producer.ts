@@ -9,6 +9,7 @@ import { appendStretch, type Stretch } from '../ring/append.js'
 import { CLAIM_REFUSED, CLAIMED, lastClaimed, type Claim } from '../ring/claim.js'
 import { threadClock, type Clock } from '../ring/clock.js'
 import { wantSync } from '../ring/commands.js'
+import { countDropped } from '../ring/dropped.js'
 import { endError } from '../ring/life.js'
 import { attachRecord, freeRecord, type ProducerRecord } from '../ring/records.js'
 import { hasRoom } from '../ring/room.js'
@@ -176,7 +177,7 @@ export class LogProducer implements Producer {
   #makeRoom(stretch: Staging, claim: Claim): boolean {
     const { whenFull, blockTimeoutMs } = this.#settings
     if (whenFull === 'drop' && !this.#isExiting) {
-      Atomics.add(this.ring.wide, WORD.dropped / 2, BigInt(stretch.count))
+      countDropped(this.ring, stretch.count)
       return false
     }
     if (whenFull === 'throw' && !this.#isExiting) throw new WalError('ERR_WAL_FULL', 'the ring is full: await ready() or write(), or set whenFull')

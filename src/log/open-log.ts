@@ -8,10 +8,11 @@ import { msFromTicks } from '../format/ticks.js'
 import type { RecoveryReport } from '../recovery/recover.js'
 import { endClaims, lastClaimed, lastDurable, lastWritten } from '../ring/claim.js'
 import { wantClose, wantRoll, wantSettle } from '../ring/commands.js'
+import { droppedCount } from '../ring/dropped.js'
 import { endError, failLog } from '../ring/life.js'
 import { markDead } from '../ring/records.js'
 import { allocateRing, type Ring } from '../ring/ring.js'
-import { COUNTER, WORD } from '../ring/ring-layout.js'
+import { COUNTER } from '../ring/ring-layout.js'
 import { Catalog } from '../segment/catalog.js'
 import type { WriterReply, WriterStart } from '../writer/run-writer.js'
 import { failIfWriterDied, waitUntilSettled } from './blocking-wait.js'
@@ -185,7 +186,7 @@ class OpenLog implements Log {
   }
 
   stats(): LogStats {
-    const { counters, wide } = this.#ring
+    const { counters } = this.#ring
     const written = lastWritten(this.#ring)
     return {
       batches: counters[COUNTER.batches]!,
@@ -196,7 +197,7 @@ class OpenLog implements Log {
       syncMs: counters[COUNTER.syncMs]!,
       longestSyncMs: counters[COUNTER.longestSyncMs]!,
       aborted: counters[COUNTER.aborted]!,
-      dropped: Number(Atomics.load(wide, WORD.dropped / 2)),
+      dropped: droppedCount(this.#ring),
       rolls: counters[COUNTER.rolls]!,
       writerSleeps: counters[COUNTER.sleeps]!,
       unwritten: Math.max(0, this.lastSequence - written),
