@@ -6,11 +6,11 @@ import { fileURLToPath } from 'node:url'
 import autocannon from 'autocannon'
 import { build } from 'hdr-histogram-js'
 
-const CONNECTIONS = 32
+const CONNECTIONS = 50
 const SERVER = fileURLToPath(new URL('./server.mjs', import.meta.url))
 
 export class ServerRun {
-  /** Entries that the server called durable: source, number, sequence, digest. */
+  /** Entries that the server called durable: { source, number, sequence, digest, tookMs, atMs }. */
   receipts = []
   /** Microseconds from append to durable, of every request. */
   latency = build({ highestTrackableValue: 60_000_000, numberOfSignificantValueDigits: 3 })
@@ -19,9 +19,9 @@ export class ServerRun {
   /** By the parent's clock. */
   startMs = 0
   endMs = 0
-  lastReceiptMs = 0
   answered = 0
   #process
+  #exit
   /** Settles when the last record has been read. */
   #records
   #load
@@ -30,11 +30,11 @@ export class ServerRun {
   static async start(settings) {
     const run = new ServerRun()
     run.#process = spawn(process.execPath, [SERVER, JSON.stringify(settings)], { stdio: ['ignore', 'inherit', 'inherit', 'pipe'] })
-    const port = new Promise((resolve, reject) => {
-      run.#readRecords(run.#process.stdio[3], resolve)
-      run.#process.once('exit', (code, signal) => reject(new Error(`the server ended before it listened: ${signal ?? code}`)))
-    })
-    run.#drive(await port)
+    run.#exit = once(run.#process, 'exit')
+    const listening = new Promise((resolve) => run.#readRecords(run.#process.stdio[3], resolve))
+    const port = await Promise.race([listening, run.#exit.then(() => undefined)])
+    if (port === undefined) throw new Error('the server ended before it listened')
+    run.#drive(port)
     return run
   }
 
@@ -54,9 +54,8 @@ export class ServerRun {
     if (port !== undefined) onPort(port)
     if (state !== undefined) this.states.push({ atMs: nowMs, ...state })
     if (receipts === undefined) return
-    this.lastReceiptMs = nowMs
     for (const receipt of receipts) {
-      this.receipts.push(receipt)
+      this.receipts.push({ ...receipt, atMs: nowMs })
       if (receipt.tookMs !== undefined) this.latency.recordValue(Math.max(1, Math.round(receipt.tookMs * 1000)))
     }
   }
@@ -81,9 +80,8 @@ export class ServerRun {
 
   async #end(signal) {
     this.endMs = performance.now()
-    const exit = once(this.#process, 'exit')
     this.#process.kill(signal)
-    const [code, endedBy] = await exit
+    const [code, endedBy] = await this.#exit
     this.#load.stop()
     await Promise.all([this.#records, this.#load])
     return endedBy ?? code

@@ -5,6 +5,7 @@
  */
 
 import { createServer } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
 import { Piscina } from 'piscina'
 import { openLog } from 'ringwal'
@@ -13,6 +14,7 @@ import { watchEventLoop } from './event-loop.mjs'
 import { report } from './report.mjs'
 
 const POOL_THREADS = 2
+const POOL_PAUSE_MS = 300
 const STATE_EVERY_MS = 100
 
 /** @type {{ run: string, directory?: string }} Without a directory the same work is done and nothing is logged. */
@@ -45,19 +47,20 @@ function noteDigest(line) {
   return line
 }
 
-/** Keeps one thread of the pool busy. A task may log from there: the handle is all that it needs. */
+/** One task after the other, some of the time. A task may log from there: the handle is all that it needs. */
 async function workUntilClosed() {
   while (!isClosing) {
     const receipts = await pool.run({ handle: log?.handle(), run })
     if (receipts.length > 0) report({ receipts })
+    await sleep(POOL_PAUSE_MS)
   }
 }
 
-const eventLoop = watchEventLoop()
 function reportState() {
-  report({ state: { durable: log?.durableSequence ?? 0, stats: log?.stats(), loopDelay: eventLoop.percentiles() } })
+  report({ state: { durable: log?.durableSequence, stats: log?.stats(), loopDelay: eventLoop.percentiles() } })
 }
 
+const eventLoop = watchEventLoop()
 let isClosing = false
 const work = Promise.all(Array.from({ length: POOL_THREADS }, workUntilClosed))
 const stateTimer = setInterval(reportState, STATE_EVERY_MS)

@@ -2,7 +2,8 @@
 
 import Table from 'cli-table3'
 
-const PLAIN = { style: { head: [], border: [] } }
+/** Without colours, and without a line between rows. */
+const PLAIN = { style: { head: [], border: [], compact: true } }
 const LATENCY_PERCENTILES = [50, 90, 99, 99.9, 100]
 const LOOP_PERCENTILES = [50, 99, 100]
 
