@@ -2,8 +2,8 @@
  * From facts to verdicts: a pure table. Each segment gets exactly one verdict.
  *
  * *Proof* is the highest sequence that is provably acknowledged: the durable mark of any trailer valid by itself, the
- * first sequence of a later segment less one, any cursor, the last sequence of a sealed header. With E and L the end
- * and last sequence of a segment's chain, and P the proof:
+ * first sequence of a later segment less one, any cursor, the last sequence of a sealed header; for a segment, no more of it
+ * than lies before the next one. With E and L the end and last sequence of a segment's chain, and P the proof:
  *
  * | segment | facts | verdict |
  * | --- | --- | --- |
@@ -79,12 +79,20 @@ function inOrder(facts: readonly SegmentFacts[]): SegmentFacts[] {
   return byName.sort((a, b) => firstSequenceOf(a)! - firstSequenceOf(b)!)
 }
 
-/** For each segment the highest sequence that later ones prove to have been acknowledged up to it. */
+/**
+ * For each segment the highest sequence of its own that later ones prove to have been acknowledged. The next one proves all
+ * up to its beginning, and nothing beyond it: what comes after is in that one. (Older segments may be found open, sound in all
+ * but the sealed header: the sync of a seal failed, the process died, the next one saw the header in the page cache and went on,
+ * and then the power was cut.)
+ */
 function proofsFromLater(facts: readonly SegmentFacts[]): number[] {
   let proof = 0
-  return facts.map((segment, index) => ({ segment, index })).reverse().map(({ segment }) => {
-    const own = proof
-    proof = Math.max(proof, (firstSequenceOf(segment) ?? 1) - 1, ...(cursorsOf(segment) ?? []).map((cursor) => cursor.sequence))
+  let nextFirst = Infinity
+  return facts.toReversed().map((segment) => {
+    const own = Math.min(proof, nextFirst - 1)
+    const first = firstSequenceOf(segment)
+    nextFirst = first ?? nextFirst
+    proof = Math.max(proof, (first ?? 1) - 1, ...(cursorsOf(segment) ?? []).map((cursor) => cursor.sequence))
     return own
   }).reverse()
 }
