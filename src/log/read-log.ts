@@ -2,7 +2,6 @@
 
 import { nodeDisk } from '../disk/node-disk.js'
 import { DirectoryWatch } from '../disk/watch.js'
-import { WalError } from '../errors.js'
 import { Catalog } from '../segment/catalog.js'
 import type { LogEntry } from './entry.js'
 import { checkDirectory } from './options.js'
@@ -35,13 +34,7 @@ export async function* oneByOne(batches: AsyncGenerator<LogEntry[], void, undefi
 async function* readDirectory(
   path: string, plan: ReturnType<typeof resolveReadOptions>, includeWritten: boolean,
 ): AsyncGenerator<LogEntry[], void, undefined> {
-  let watch: DirectoryWatch | undefined
-  try {
-    nodeDisk.list(path)
-    watch = plan.follow ? new DirectoryWatch(path) : undefined
-  } catch (error) {
-    throw new WalError('ERR_WAL_IO', `cannot read the log in ${path}: ${(error as Error).message}`, { file: path }, error)
-  }
+  const watch = plan.follow ? new DirectoryWatch(path) : undefined
   const untilMore = async (_sequence: number, signal: AbortSignal | undefined): Promise<boolean> => {
     await watch?.next(signal)
     return watch !== undefined

@@ -57,6 +57,10 @@ export async function* readEntryBatches(catalog: Catalog, horizon: Horizon, plan
       left -= wanted.length
       yield wanted
     }
+  } catch (error) {
+    const { code, syscall, path } = error as NodeJS.ErrnoException
+    if (syscall === undefined || code === undefined) throw error
+    throw new WalError('ERR_WAL_IO', `cannot read the log in ${catalog.directory}: ${(error as Error).message}`, { file: path ?? catalog.directory }, error)
   } finally {
     reader.close()
   }
@@ -195,17 +199,17 @@ class LogReader {
   /** The frames ended here. Undefined when this is the end of the reading. */
   async #atEnding(ending: Ending, visible: number | undefined, hasEntries: boolean): Promise<true | undefined> {
     if (ending === 'beyond') return true
-    const segment = this.#catalog.refresh(this.#segment!)
-    const isSealed = segment === undefined || segment.header.sealed
-    if (isSealed && segment !== undefined && this.#next > segment.header.lastSequence) {
-      this.#proved = Math.max(this.#proved, segment.header.lastSequence)
+    const wasSealed = this.#segment!.header.sealed
+    this.#segment = this.#catalog.refresh(this.#segment!, this.#file!)
+    const { sealed: isSealed, lastSequence } = this.#segment.header
+    if (isSealed && this.#next > lastSequence) {
+      this.#proved = Math.max(this.#proved, lastSequence)
       this.#leaveSegment()
       return true
     }
-    if (this.#segment!.header.sealed) throw this.#corrupt(ending)
+    if (wasSealed) throw this.#corrupt(ending)
     if (hasEntries) return true
     // An open segment: what cannot be read may be written just now, or have been sealed a moment ago.
-    this.#segment = segment ?? this.#segment
     const isStillBehind = visible !== undefined && this.#next <= visible
     if (this.#looks++ < LOOKS && (isStillBehind || (ending !== 'zeros' && ending !== 'short') || isSealed)) {
       await new Promise((resolve) => setTimeout(resolve, this.#looks === 1 ? 0 : LOOK_AGAIN_MS))
@@ -217,9 +221,11 @@ class LogReader {
       this.#leaveSegment()
       return true
     }
-    const { fileBytes, offset } = { fileBytes: this.#file!.size(), offset: this.#window.offset }
-    const behind = searchBehind(this.#file!, this.#segment!.name.uuid, offset, fileBytes)
-    if (behind.strayProof >= this.#next) throw this.#corrupt(ending)
+    // Zeros at the end of a tail that is followed are what they seem; anything else is held against later marks.
+    if (!this.#plan.follow || (ending !== 'zeros' && ending !== 'short')) {
+      const behind = searchBehind(this.#file!, this.#segment.name.uuid, this.#window.offset, this.#file!.size())
+      if (behind.strayProof >= this.#next) throw this.#corrupt(ending)
+    }
     return (await this.#atEnd()) === undefined ? undefined : true
   }
 

@@ -121,6 +121,7 @@ export class Waiters {
       }
       signal?.addEventListener('abort', onAbort)
       register(pending)
+      if (signal?.aborted) pending.reject(signal.reason)
       event.update()
     })
   }

@@ -70,9 +70,12 @@ export class Catalog {
     }
   }
 
-  /** The segment as it is now: a tail may have been sealed since. */
-  refresh(entry: CatalogEntry): CatalogEntry | undefined {
-    return entry.header.sealed ? entry : this.#load(entry.name)
+  /** The segment as its open file says now: a tail may have been sealed since, and even removed. */
+  refresh(entry: CatalogEntry, file: DiskFile): CatalogEntry {
+    if (entry.header.sealed) return entry
+    const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES)
+    const header = decodeSegmentHeader(bytes.subarray(0, file.read(bytes, 0)))
+    return typeof header === 'string' ? entry : { ...entry, header, fileBytes: file.size() }
   }
 
   /** Opens a segment for reading; undefined when it has been removed. */

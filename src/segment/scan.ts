@@ -38,7 +38,7 @@ export interface SegmentScan {
   readonly gaps: readonly SequenceRange[]
   /** The highest durable mark of the chain. */
   readonly durableSequence: number
-  /** File offset behind the last batch that the proof covers, by the chain's own marks. */
+  /** File offset behind the last batch that the proof covers; what stands there may never have reached the disk. */
   readonly provedOffset: (provedSequence: number) => number
   /** What ended the chain, and where: the first frame that is not as it must be. */
   readonly fault: ScanFault
@@ -173,9 +173,13 @@ class Chain {
     return true
   }
 
-  /** Keeps only the batches at and above the durable mark: what {@link SegmentScan.provedOffset} may be asked for. */
+  /**
+   * Keeps only the batches at and above the durable mark: what {@link SegmentScan.provedOffset} may be asked for. A trailer
+   * without a batch is proved by no sequence, and the first one not by the sequence before it: its sync may have failed.
+   */
   #noteBatch(lastSequence: number): void {
-    this.#batches.push({ lastSequence, endOffset: this.endOffset })
+    if (this.#batches.at(-1)?.lastSequence === lastSequence) return
+    this.#batches.push({ lastSequence, endOffset: this.#batches.length === 0 ? SEGMENT_HEADER_BYTES : this.endOffset })
     let keep = 0
     while (keep + 1 < this.#batches.length && this.#batches[keep + 1]!.lastSequence <= this.#durable) keep++
     if (keep > 64) this.#batches = this.#batches.slice(keep)
