@@ -1,0 +1,153 @@
+/**
+ * Checking a log's directory without opening the log: every byte of every segment, by the very facts and verdicts that
+ * opening goes by, so that both always agree. Nothing is changed, no lock is taken; a writer may be at work.
+ */
+
+import { join, resolve } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Disk } from '../disk/disk.js'
+import { nodeDisk } from '../disk/node-disk.js'
+import { WalError, wrongType, wrongValue } from '../errors.js'
+import { parseSegmentName } from '../format/segment-name.js'
+import type { ScanProgress } from '../segment/scan.js'
+import type { SegmentFacts } from './facts.js'
+import { ifPresent, lookUntilSure, type VerifyDamage, type VerifyRepair } from './look.js'
+import { summarize, type SegmentSummary } from './segment-summary.js'
+import type { Verdict } from './verdict.js'
+import { findDamage } from './verify-sealed.js'
+
+/** Options of {@link verifyLog}. */
+export interface VerifyOptions {
+  /** Called now and then, with bytes checked so far and bytes in all. */
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void
+  /** Ends the work between two segments, with the signal's reason. */
+  readonly signal?: AbortSignal
+}
+
+/** `'sound'`: every byte is as it must be. `'torn'`: opening would repair an unfinished write. `'corrupt'`: acknowledged data is damaged or missing. */
+export type VerifyStatus = 'sound' | 'torn' | 'corrupt'
+
+/** One segment after checking. */
+export interface VerifiedSegment extends SegmentSummary {
+  readonly status: VerifyStatus
+}
+
+/** What {@link verifyLog} found. */
+export interface VerifyReport {
+  readonly status: VerifyStatus
+  readonly directory: string
+  readonly segments: readonly VerifiedSegment[]
+  readonly damages: readonly VerifyDamage[]
+  readonly repairs: readonly VerifyRepair[]
+  /** The last sequence that the log is known to have reached; 0 when it is empty. */
+  readonly lastSequence: number
+  readonly entries: number
+  readonly bytes: number
+  /** A writer was seen at work: what stands behind the last finished batch is its next one. */
+  readonly isLive: boolean
+  readonly durationMs: number
+}
+
+/**
+ * Checks every byte of a log's directory: headers, every frame's checksum, the chains of trailers, that indexes point at
+ * the right frames, that sequences go on across segments. Changes nothing, takes no lock, and may run beside a writer.
+ * What it tells of an unfinished tail is what opening the log would do.
+ *
+ * Blocks the thread while it scans a segment (some 100 ms for 64 MiB); memory is a block of 1 MiB, or the largest entry.
+ * Rejects with `ERR_WAL_IO` when the directory or a file cannot be read, with `TypeError` on wrong arguments, with the
+ * signal's reason when aborted.
+ */
+export async function verifyLog(directory: string, options: VerifyOptions = {}): Promise<VerifyReport> {
+  if (typeof directory !== 'string') throw wrongType('directory', 'a string', directory)
+  if (directory.length === 0 || directory.includes('\0')) throw wrongValue('directory', 'a path: not empty, without null bytes', directory)
+  const { onProgress, signal } = options
+  if (onProgress !== undefined && typeof onProgress !== 'function') throw wrongType('options.onProgress', 'a function', onProgress)
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrongType('options.signal', 'an AbortSignal', signal)
+  const path = resolve(directory)
+  try {
+    return await verifyDirectory(nodeDisk, path, options)
+  } catch (error) {
+    if (error instanceof WalError || signal?.aborted === true || typeof (error as NodeJS.ErrnoException).syscall !== 'string') throw error
+    const { message, path: file = path } = error as NodeJS.ErrnoException
+    throw new WalError('ERR_WAL_IO', `cannot read the log in ${path}: ${message}`, { file }, error)
+  }
+}
+
+/** {@link verifyLog} on any disk. */
+export async function verifyDirectory(disk: Disk, directory: string, { onProgress, signal }: VerifyOptions = {}): Promise<VerifyReport> {
+  const startMs = performance.now()
+  const progress = createProgress(disk, directory, onProgress)
+  const { judgement, doubts, isLive } = await lookUntilSure(disk, directory, progress.add, signal)
+  const damages: VerifyDamage[] = []
+  const repairs = doubts.flatMap((doubt) => (doubt.repair === undefined ? [] : [doubt.repair]))
+  const segments: VerifiedSegment[] = []
+  for (const verdict of judgement.verdicts) {
+    signal?.throwIfAborted()
+    const { facts } = verdict
+    const found = await checkKept(disk, verdict, progress.add)
+    if (found === undefined) continue // Removed meanwhile.
+    const own = doubts.filter((doubt) => doubt.file === facts.path)
+    const judged = own.flatMap((doubt) => (doubt.damage === undefined ? [] : [doubt.damage]))
+    const damage = moreExact(facts, judged, found)
+    damages.push(...damage)
+    segments.push({ ...summarize(facts), status: damage.length > 0 ? 'corrupt' : own.length > 0 ? 'torn' : 'sound' })
+  }
+  progress.finish()
+  return {
+    status: damages.length > 0 ? 'corrupt' : repairs.length > 0 ? 'torn' : 'sound',
+    directory, segments, damages, repairs,
+    lastSequence: judgement.lastSequence,
+    entries: segments.reduce((sum, segment) => sum + (segment.entries ?? 0), 0),
+    bytes: segments.reduce((sum, segment) => sum + segment.bytes, 0),
+    isLive,
+    durationMs: performance.now() - startMs,
+  }
+}
+
+/** What is wrong inside a segment that opening would keep unread; undefined when its file has been removed. */
+async function checkKept(disk: Disk, { facts }: Verdict, progress: ScanProgress): Promise<VerifyDamage[] | undefined> {
+  const { header, isForeign, path } = facts
+  if (typeof header === 'string' || !(header.sealed || isForeign)) return []
+  await nextTurn()
+  return ifPresent(() => findDamage(disk, facts, progress).map((finding) => ({ ...finding, file: path })))
+}
+
+/** Of a sealed segment opening can only say that all of it is in doubt; its frames tell what is really damaged. */
+function moreExact({ header, isForeign }: SegmentFacts, judged: readonly VerifyDamage[], found: readonly VerifyDamage[]): VerifyDamage[] {
+  if (typeof header === 'string' || !header.sealed || isForeign) return [...judged, ...found]
+  const isWhole = (damage: VerifyDamage): boolean => damage.offset !== 8
+    && damage.firstSequence === header.firstSequence && damage.lastSequence === header.lastSequence
+  const kept = judged.flatMap((damage) => {
+    if (!isWhole(damage)) return [damage]
+    return found.length > 0 ? [] : [{ ...damage, firstSequence: undefined, lastSequence: undefined }]
+  })
+  return [...kept, ...found]
+}
+
+interface Progress {
+  readonly add: ScanProgress
+  readonly finish: () => void
+}
+
+function createProgress(disk: Disk, directory: string, onProgress: VerifyOptions['onProgress']): Progress {
+  if (onProgress === undefined) return { add: () => undefined, finish: () => undefined }
+  const names = disk.list(directory).filter((name) => parseSegmentName(name) !== undefined)
+  const total = names.reduce((sum, name) => sum + (ifPresent(() => sizeOf(disk, join(directory, name))) ?? 0), 0)
+  let done = 0
+  return {
+    add(bytes) {
+      done = Math.min(total, done + bytes)
+      onProgress(done, total)
+    },
+    finish: () => onProgress(total, total),
+  }
+}
+
+function sizeOf(disk: Disk, path: string): number {
+  const file = disk.open(path, 'read')
+  try {
+    return file.size()
+  } finally {
+    file.close()
+  }
+}
