@@ -11,6 +11,7 @@
  * | sealed | size, index, first trailer as they must be | keep |
  * | sealed | otherwise | corrupt |
  * | version unknown | — | corrupt |
+ * | open | header says another first sequence than the first trailer | as if the header were torn |
  * | open, header sound or the newest | chain, P <= L | seal: rewrite from the proof to E, cut at E |
  * | open, header sound or the newest | chain, P > L | corrupt, L + 1 to P |
  * | open, newest | no chain, P no higher than the segment before, which is there unless this one begins with 1 | remove |
@@ -72,10 +73,10 @@ export function judge(unordered: readonly SegmentFacts[]): Judgement {
   return { verdicts, lastSequence, lastTicks, cursors, damages }
 }
 
-/** By first sequence where every header can be read, else by name: both are the order of creation. */
+/** By first sequence where every segment tells it, else by name: both are the order of creation. */
 function inOrder(facts: readonly SegmentFacts[]): SegmentFacts[] {
   const byName = facts.toSorted((a, b) => (a.name.name < b.name.name ? -1 : 1))
-  if (facts.some((segment) => typeof segment.header === 'string')) return byName
+  if (facts.some((segment) => firstSequenceOf(segment) === undefined)) return byName
   return byName.sort((a, b) => firstSequenceOf(a)! - firstSequenceOf(b)!)
 }
 
@@ -103,8 +104,12 @@ function cursorsOf(segment: SegmentFacts): readonly Cursor[] | undefined {
   return segment.scan?.lastSequence === undefined ? undefined : segment.scan.cursors
 }
 
-function firstSequenceOf(segment: SegmentFacts): number | undefined {
-  return typeof segment.header === 'string' ? segment.scan?.firstSequence : segment.header.firstSequence
+/**
+ * Of an open segment only its own first trailer tells: a header names no UUID, so the blocks of a new file may show that of a
+ * segment which was removed from them.
+ */
+function firstSequenceOf({ header, isForeign, scan }: SegmentFacts): number | undefined {
+  return typeof header !== 'string' && (header.sealed || isForeign) ? header.firstSequence : scan?.firstSequence
 }
 
 interface Surroundings {
@@ -123,14 +128,15 @@ function judgeSegment(segment: SegmentFacts, around: Surroundings): Verdict {
     if (misplaced !== undefined) return misplaced
   }
   if (typeof header !== 'string' && (segment.isForeign || header.sealed)) return judgeSealed(segment, header.firstSequence, header.lastSequence)
-  const lastBefore = around.before?.lastSequence ?? (first ?? 1) - 1
+  const claimed = first ?? (typeof header === 'string' ? 1 : header.firstSequence)
+  const lastBefore = around.before?.lastSequence ?? claimed - 1
   if (scan?.lastSequence === undefined) {
     const nothingBeforeIsLost = around.before !== undefined || lastBefore === 0
     if (around.isNewest && nothingBeforeIsLost && around.proof <= lastBefore) return { kind: 'remove', facts: segment }
     return corrupt(segment, `its first frames are damaged (${scan?.fault})`, scan?.faultOffset ?? 0, lastBefore + 1, Math.max(around.proof, lastBefore + 1))
   }
   if (typeof header === 'string' && !around.isNewest) return corrupt(segment, `its header is damaged (${header})`, 0, scan.firstSequence!, scan.lastSequence)
-  if (typeof header !== 'string' && header.firstSequence !== scan.firstSequence) {
+  if (typeof header !== 'string' && header.firstSequence !== scan.firstSequence && !around.isNewest) {
     return corrupt(segment, `its header says that it begins with ${header.firstSequence}, its first trailer says ${scan.firstSequence}`, 8, scan.firstSequence!, scan.lastSequence)
   }
   if (around.proof > scan.lastSequence) {
