@@ -1,0 +1,293 @@
+/**
+ * One case: a log lives through several runs on a disk in memory, and at its disk operations the power may go off.
+ *
+ * A *crash point* is one disk that may be found then. Each is recovered and compared with what was accepted and
+ * acknowledged at that moment; and since a power cut may come while recovery is at work, or after it, such disks are
+ * points of their own. Then the log goes on from one of them.
+ */
+
+import type { Recovered } from '../../dist/src/recovery/recover.js'
+import { MemoryDisk, PowerCut, systemError, type CrashOptions, type Operation } from '../model/memory-disk.js'
+import { below, seededRandom, type Random } from '../model/random.js'
+import type { Code } from './code-under-test.js'
+import { History, type Found } from './history.js'
+import { readImage, Violation } from './log-image.js'
+import { LogSession } from './log-session.js'
+import { act, appendSomething, chance, DIRECTORY, drawRules, drawSessionOptions, EntryMaker, passTime, pick } from './script.js'
+import { SimulatedTime } from './simulated-time.js'
+
+/** What was seen. */
+export interface Tally {
+  cases: number
+  /** Disks found after a crash, each checked. */
+  points: number
+  /** Of these, disks that differ from all others of their case; only these are recovered anew. */
+  distinct: number
+  /** Points within or after a recovery. */
+  nested: number
+  /** Failing operations that were injected. */
+  faults: number
+  /** Runs of a log, and how many of them began with what a crash had left. */
+  sessions: number
+  reopened: number
+  entries: number
+}
+
+export function newTally(): Tally {
+  return { cases: 0, points: 0, distinct: 0, nested: 0, faults: 0, sessions: 0, reopened: 0, entries: 0 }
+}
+
+const START_MS = Date.UTC(2024, 1, 29, 23, 59, 58)
+const MAX_DEPTH = 3
+/** Of a hundred disk operations, so many are crash points; and of those within a recovery that is itself a test. */
+const CRASH_PERCENT = 55
+const NESTED_PERCENT = 6
+/** Lines of the story that a failure tells. */
+const TOLD_LINES = 60
+/** Of a hundred crashes, so many are the process's alone: the page cache survives. */
+const KILL_PERCENT = 8
+
+/** What a run will meet: the power goes off, or an operation fails. */
+interface Mishap { readonly kind: 'cut' | 'fault'; readonly syncsOnly: boolean; left: number }
+
+/** Runs the case of this seed. Throws a {@link Violation} that names it. */
+export function runCase(code: Code, seed: number, tally: Tally): void {
+  const run = new CrashCase(code, seed, tally)
+  try {
+    run.time.during(() => run.live())
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error)
+    throw new Violation(`case ${seed}: ${message}\n${run.story()}`, { cause: error })
+  }
+}
+
+class CrashCase {
+  readonly time = new SimulatedTime(START_MS)
+  readonly #code: Code
+  readonly #tally: Tally
+  readonly #random: Random
+  /** What is looked at is drawn apart from what is done. */
+  readonly #looking: Random
+  readonly #rules: CrashOptions
+  readonly #history = new History()
+  readonly #maker: EntryMaker
+  readonly #seen = new Map<number, Found>()
+  #disk: MemoryDisk
+  #session: LogSession | undefined
+  #sessions = 0
+  /** What the log itself says to be safe. */
+  #floor = 0
+  #mishap: Mishap | undefined
+  #doing = 'nothing'
+  readonly #told: string[] = []
+
+  constructor(code: Code, seed: number, tally: Tally) {
+    this.#code = code
+    this.#tally = tally
+    this.#random = seededRandom(seed)
+    this.#looking = seededRandom(~seed)
+    this.#rules = drawRules(this.#random)
+    this.#maker = new EntryMaker(this.#random)
+    this.#disk = new MemoryDisk({ sectorBytes: pick(this.#random, [128, 512, 512, 4096]) })
+    this.#disk.makeDirectory(DIRECTORY)
+  }
+
+  live(): void {
+    this.#tally.cases++
+    for (let left = 1 + below(this.#random, 4); left > 0; left--) {
+      this.#mishap = this.#drawMishap()
+      this.#runOnce()
+      this.#session = undefined
+      passTime(this.time, this.#random)
+    }
+    this.#tally.entries += this.#history.last
+  }
+
+  /** What was done to the disk, for who looks into a failure. */
+  story(): string {
+    return [`run ${this.#sessions}, ${this.#doing}; rules ${JSON.stringify(this.#rules)}`, ...this.#told.slice(-TOLD_LINES)].join('\n')
+  }
+
+  #tell(line: string): void {
+    this.#told.push(line)
+  }
+
+  #drawMishap(): Mishap | undefined {
+    const draw = below(this.#random, 100)
+    if (draw < 35) return { kind: 'cut', syncsOnly: false, left: below(this.#random, 50) }
+    if (draw < 65) return { kind: 'fault', syncsOnly: draw < 55, left: below(this.#random, draw < 55 ? 12 : 40) }
+    return undefined
+  }
+
+  /** From open to the run's end, which leaves the disk for the next. */
+  #runOnce(): void {
+    try {
+      this.#watch()
+      this.#open()
+      this.#doing = 'working'
+      for (let left = 5 + below(this.#random, 45); left > 0; left--) act(this.#session!, this.#disk, this.#maker, this.time, this.#random)
+      if (chance(this.#random, 60)) this.#close()
+      else this.#disk = this.#lose(this.#disk)
+    } catch (error) {
+      this.#disk.onOperation = undefined
+      this.#tell(`${String(error)}`)
+      if (error instanceof PowerCut) this.#disk = this.#disk.crash(this.#random, this.#rulesNow())
+      else if (typeof (error as NodeJS.ErrnoException).syscall === 'string') this.#afterFault(error)
+      else throw error
+    }
+  }
+
+  #lose(disk: MemoryDisk): MemoryDisk {
+    disk.onOperation = undefined
+    const isKill = chance(this.#random, 25)
+    this.#tell(isKill ? 'killed' : 'power cut')
+    return isKill ? disk.clone() : disk.crash(this.#random, this.#rulesNow())
+  }
+
+  /** While recovery rewrites, only what the powersafe assumption allows. */
+  #rulesNow(): CrashOptions {
+    return this.#rules.garbage === 'written' && (this.#sessions > 1 || this.#session === undefined) ? { ...this.#rules, garbage: 'fresh' } : this.#rules
+  }
+
+  #durableNow(): number {
+    this.#floor = Math.max(this.#floor, this.#session?.durable ?? 0)
+    return this.#floor
+  }
+
+  /** Looks at crash points, lets producers append while the writer is busy, and brings the mishap about. */
+  #watch(): void {
+    const disk = this.#disk
+    disk.onOperation = (operation) => {
+      const floor = this.#durableNow()
+      this.#tell(`${describe(operation)}; accepted ${this.#history.last}, durable ${floor}`)
+      if (chance(this.#looking, CRASH_PERCENT)) this.#crash(disk, floor)
+      if (this.#session !== undefined && chance(this.#random, 10)) appendSomething(this.#session, disk, this.#maker, this.#random)
+      this.time.advance(this.#random() / 4)
+      this.#meetMishap(operation)
+    }
+  }
+
+  #meetMishap(operation: Operation): void {
+    const mishap = this.#mishap
+    if (mishap === undefined || (mishap.syncsOnly && operation.kind !== 'sync') || mishap.left-- > 0) return
+    this.#mishap = undefined
+    const writtenBytes = below(this.#random, (operation.bytes ?? 0) + 1)
+    if (mishap.kind === 'cut') throw new PowerCut(writtenBytes)
+    this.#tally.faults++
+    throw Object.assign(systemError(operation.kind === 'write' ? 'ENOSPC' : 'EIO', operation.kind, operation.path), { writtenBytes })
+  }
+
+  #open(): void {
+    this.#sessions++
+    this.#tally.sessions++
+    if (this.#history.last > 0) this.#tally.reopened++
+    this.#doing = 'opening'
+    const recovered = this.#recover(this.#disk)
+    const found = this.#compare(this.#disk, recovered, this.#floor)
+    this.#tell(`recovered ${found.last}`)
+    this.#history.truncate(found.last)
+    this.#floor = found.last
+    this.#session = new LogSession(this.#code, this.#disk, drawSessionOptions(this.#random), recovered, this.time, this.#history)
+  }
+
+  #close(): void {
+    this.#doing = 'closing'
+    this.#session!.close(this.#random)
+    const floor = this.#durableNow()
+    if (floor !== this.#history.last) throw new Violation(`closed with ${floor} durable, ${this.#history.last} accepted`)
+    this.#doing = 'closed'
+    this.#disk.onOperation = undefined
+    this.#crash(this.#disk, floor)
+    const before = this.#disk.operations.length
+    const recovered = this.#recover(this.#disk)
+    if (this.#disk.operations.length !== before || !recovered.report.cleanClose) throw new Violation('opening after close() finds something to do')
+    if (chance(this.#random, 50)) this.#disk = this.#lose(this.#disk)
+  }
+
+  /** An operation has failed: the log is failed, and what was acknowledged before is all that is promised. */
+  #afterFault(error: unknown): void {
+    const floor = this.#durableNow()
+    this.#doing = 'after a failed operation'
+    this.#session?.fail(error)
+    if (this.#durableNow() !== floor) throw new Violation('acknowledged after the failure')
+    for (let times = 0; times < 4; times++) {
+      this.#crash(this.#disk, floor)
+      this.#look(this.#disk.clone(), floor, 1, undefined)
+    }
+    this.#disk = this.#lose(this.#disk)
+  }
+
+  /** Some disks that may be found if all ended here. */
+  #crash(disk: MemoryDisk, floor: number): void {
+    for (let left = 1 + below(this.#looking, 3); left > 0; left--) {
+      if (chance(this.#looking, KILL_PERCENT)) this.#look(disk.clone(), floor, 1, undefined)
+      else this.#lookOnce(disk.crash(this.#looking, this.#rulesNow()), floor, 1)
+    }
+  }
+
+  /** The same disk recovers to the same log: only what was acknowledged may have changed since it was seen. */
+  #lookOnce(state: MemoryDisk, floor: number, depth: number): void {
+    const fingerprint = state.fingerprint()
+    const known = this.#seen.get(fingerprint)
+    if (known !== undefined && known.last >= floor && this.#history.at(known.last) === known.lastEntry) this.#count(depth, false)
+    else this.#look(state, floor, depth, fingerprint)
+  }
+
+  #count(depth: number, isDistinct: boolean): void {
+    this.#tally.points++
+    if (isDistinct) this.#tally.distinct++
+    if (depth > 1) this.#tally.nested++
+  }
+
+  /** Recovers a disk and compares; crashes within, and after. */
+  #look(state: MemoryDisk, floor: number, depth: number, fingerprint: number | undefined): void {
+    this.#count(depth, fingerprint === undefined || !this.#seen.has(fingerprint))
+    const rules = { ...this.#rules, garbage: this.#rules.garbage === 'none' ? 'none' : 'fresh' } as const
+    const within: MemoryDisk[] = []
+    const isDeep = depth < MAX_DEPTH && (fingerprint === undefined || chance(this.#looking, 40))
+    if (isDeep) {
+      state.onOperation = () => {
+        if (chance(this.#looking, NESTED_PERCENT)) within.push(state.crash(this.#looking, rules))
+      }
+    }
+    const recovered = this.#recover(state)
+    state.onOperation = undefined
+    const found = this.#compare(state, recovered, floor)
+    if (fingerprint !== undefined) this.#seen.set(fingerprint, found)
+    if (!isDeep) return
+    for (const disk of within) this.#lookOnce(disk, floor, depth + 1)
+    this.#lookOnce(state.crash(this.#looking, rules), found.last, depth + 1)
+    if (chance(this.#looking, 20)) this.#recoverAgain(state, recovered)
+  }
+
+  #recoverAgain(state: MemoryDisk, first: Recovered): void {
+    const before = state.operations.length
+    const second = this.#recover(state)
+    if (state.operations.length !== before) throw new Violation('a second recovery changes what the first one left')
+    if (second.nextSequence !== first.nextSequence || second.lastTicks < first.lastTicks) throw new Violation('a second recovery finds something else')
+  }
+
+  #recover(disk: MemoryDisk): Recovered {
+    try {
+      return this.#code.recover(disk, DIRECTORY)
+    } catch (error) {
+      if (error instanceof PowerCut || typeof (error as NodeJS.ErrnoException).syscall === 'string') throw error
+      throw new Violation(`recovery refuses: ${(error as Error).message}`, { cause: error })
+    }
+  }
+
+  #compare(disk: MemoryDisk, { nextSequence, lastTicks, report }: Recovered, floor: number): Found {
+    const image = readImage(disk, DIRECTORY)
+    const found = this.#history.check(image, floor)
+    if (nextSequence !== found.last + 1) throw new Violation(`the log ends with ${found.last}, the next sequence would be ${nextSequence}`)
+    if (report.lastSequence !== found.last) throw new Violation(`the log ends with ${found.last}, the report says ${report.lastSequence}`)
+    const lastOnDisk = image.at(-1)?.ticks ?? 0n
+    if (lastTicks < lastOnDisk) throw new Violation('the next timestamp may be below the last one on disk')
+    return found
+  }
+}
+
+function describe({ kind, path, offset, bytes }: Operation): string {
+  const where = offset === undefined ? (bytes === undefined ? '' : ` to ${bytes}`) : ` ${offset} to ${offset + bytes!}`
+  return `${kind} ${path.slice(-12)}${where}`
+}

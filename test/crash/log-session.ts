@@ -1,0 +1,167 @@
+/**
+ * One run of a log, from open to its end, in a single thread: the writer's own steps, and producers that append between
+ * them, and in the middle of them too, as threads would.
+ */
+
+import type { Disk } from '../../dist/src/disk/disk.js'
+import type { Recovered } from '../../dist/src/recovery/recover.js'
+import type { Stretch } from '../../dist/src/ring/append.js'
+import type { Ring } from '../../dist/src/ring/ring.js'
+import type { WriterOptions } from '../../dist/src/writer/writer-options.js'
+import { below, type Random } from '../model/random.js'
+import type { Code } from './code-under-test.js'
+import type { History } from './history.js'
+import { Violation } from './log-image.js'
+import type { SimulatedTime } from './simulated-time.js'
+
+/** How a log is set up. Smaller than the library's own limits allow, so that little has to be written to meet every edge. */
+export interface SessionOptions {
+  readonly writer: WriterOptions
+  readonly ringBytes: number
+  readonly slots: number
+}
+
+/** What becomes of an append: whole, its filling throws, or its thread dies before publishing. */
+export type Fate = 'whole' | 'throws' | 'dies'
+
+const MAX_ENTRY_BYTES = 3000
+const TICKS_PER_MS = 10_000
+const MAX_CLOSING_STEPS = 1000
+const SEEDED = new Error('the filling of an entry failed')
+
+/** A run. */
+export class LogSession {
+  readonly #code: Code
+  readonly #ring: Ring
+  readonly #time: SimulatedTime
+  readonly #history: History
+  readonly #writer
+  readonly #record
+  readonly #staging
+  readonly #claim = { sequence: 0, start: 0, ticks: 0 }
+  readonly #tickBase: number
+  readonly #zeroTicks: number
+  readonly #dead = new Set<number>()
+
+  constructor(code: Code, disk: Disk, options: SessionOptions, recovered: Recovered, time: SimulatedTime, history: History) {
+    this.#code = code
+    this.#time = time
+    this.#history = history
+    this.#ring = blankRing(code, options)
+    const clock = code.startClock(recovered.lastTicks)
+    code.initializeRing(this.#ring, { nextSequence: recovered.nextSequence, ...clock })
+    this.#tickBase = clock.tickBase
+    this.#zeroTicks = clock.clockZeroTicks - time.monotonicMs * TICKS_PER_MS
+    this.#record = code.attachRecord(this.#ring, { thread: 1, startLow: 1, startHigh: 1 }, () => false)
+    this.#staging = new code.Staging({
+      maxEntryBytes: MAX_ENTRY_BYTES,
+      maxStretchBytes: Math.max(this.#ring.maxStretchBytes, this.#ring.arena.length),
+      maxGroupEntries: options.slots / 2,
+      tickBase: this.#tickBase,
+    })
+    const lastTicks = code.absoluteTicks(clock.floorTicks, clock.tickBase)
+    this.#writer = new code.Writer(this.#ring, disk, options.writer, recovered, lastTicks, ({ thread }) => this.#dead.has(thread))
+  }
+
+  /** The last sequence that is acknowledged at this moment, as every thread can see it. */
+  get durable(): number {
+    return this.#code.lastDurable(this.#ring)
+  }
+
+  /** The longest stretch that goes through the ring; beyond it an append takes the arena. */
+  get maxStretchBytes(): number {
+    return this.#ring.maxStretchBytes
+  }
+
+  /** Appends an entry, or several as a group. False: refused, the ring being full. */
+  append(datas: readonly Buffer[], fate: Fate): boolean {
+    const staged = datas.length === 1 ? this.#staging.stage(datas[0]!) : this.#staging.stageGroup(datas)
+    const claim = this.#claim
+    const isAccepted = fate === 'dies' ? this.#claimAndDie(staged) : this.#appendStretch(staged, fate)
+    if (!isAccepted) return false
+    const ticks = this.#code.absoluteTicks(claim.ticks, this.#tickBase)
+    this.#history.accept(claim.sequence, fate === 'whole' ? datas : datas.map(() => undefined), ticks)
+    return true
+  }
+
+  get #nowTicks(): number {
+    return this.#zeroTicks + this.#time.monotonicMs * TICKS_PER_MS
+  }
+
+  #appendStretch(staged: Stretch, fate: Fate): boolean {
+    const fill: Stretch['fill'] = fate === 'whole' ? (...args) => staged.fill(...args) : () => { throw SEEDED }
+    const stretch = { bytes: staged.bytes, count: staged.count, fill }
+    try {
+      return this.#code.appendStretch(this.#ring, this.#record, stretch, this.#claim, this.#nowTicks) === this.#code.CLAIMED
+    } catch (error) {
+      if (error !== SEEDED) throw error
+      return true
+    }
+  }
+
+  /** A thread attaches, claims, and is no more. */
+  #claimAndDie(stretch: Stretch): boolean {
+    const { atomics, words } = this.#ring
+    const thread = 2 + this.#dead.size
+    const record = this.#code.attachRecord(this.#ring, { thread, startLow: 1, startHigh: 1 }, () => false)
+    atomics.store(words, record.phaseIndex, record.phase | 1)
+    const isClaimed = this.#code.claimStretch(this.#ring, this.#claim, Math.min(stretch.bytes, this.maxStretchBytes), stretch.count, this.#nowTicks) === this.#code.CLAIMED
+    if (isClaimed) this.#dead.add(thread)
+    else this.#code.freeRecord(this.#ring, record.index)
+    return isClaimed
+  }
+
+  step(): boolean {
+    return this.#writer.step()
+  }
+
+  roll(): void {
+    this.#code.wantRoll(this.#ring)
+  }
+
+  /** Asks for everything accepted so far to become durable. */
+  flush(): void {
+    this.#code.wantSync(this.#ring, this.#code.lastClaimed(this.#ring))
+  }
+
+  /** Ends claims and lets the writer finish. */
+  close(random: Random): void {
+    this.#code.endClaims(this.#ring)
+    this.#code.wantClose(this.#ring)
+    const { closed } = this.#code.STATE
+    for (let steps = 0; this.#ring.atomics.load(this.#ring.words, this.#code.WORD.state) !== closed; steps++) {
+      if (steps > MAX_CLOSING_STEPS) throw new Violation('close does not come to an end')
+      if (below(random, 4) === 0) this.#time.advance(1)
+      this.#writer.step()
+    }
+    this.mustRefuse('ERR_WAL_CLOSED')
+  }
+
+  /** Ends the log as its writer thread does when a step has thrown. */
+  fail(cause: unknown): void {
+    this.#code.failLog(this.#ring, cause)
+    this.mustRefuse('ERR_WAL_FAILED')
+  }
+
+  /** Checks that the log takes nothing any more, and says why. */
+  mustRefuse(code: string): void {
+    const status = this.#code.appendStretch(this.#ring, this.#record, this.#staging.stage('late'), this.#claim, this.#nowTicks)
+    if (status !== this.#code.CLAIM_REFUSED) throw new Violation(`an append after the end: expected ${this.#code.CLAIM_REFUSED}, got ${status}`)
+    const error = this.#code.endError(this.#ring)
+    if (error?.code !== code) throw new Violation(`the log ended with ${error?.code}, expected ${code}`)
+  }
+}
+
+const rings = new WeakMap<Code, Map<string, Ring>>()
+
+/** Shared memory is used again: a WebAssembly memory for each run would use up the address space. */
+function blankRing(code: Code, { ringBytes, slots }: SessionOptions): Ring {
+  const known = rings.get(code) ?? new Map<string, Ring>()
+  rings.set(code, known)
+  const name = `${ringBytes} ${slots}`
+  let ring = known.get(name)
+  if (ring === undefined) known.set(name, ring = code.openRing(code.allocateRing(ringBytes, slots, MAX_ENTRY_BYTES)))
+  ring.words.fill(0)
+  ring.slots.fill(0)
+  return ring
+}
