@@ -1,0 +1,97 @@
+/** The command line: what there is, and how each way to end becomes an exit status. */
+
+import { createRequire } from 'node:module'
+import { Command, CommanderError, Option } from 'commander'
+import { append, type AppendOptions } from './append.js'
+import { parseCount, parseSize, parseSpan, parseTime } from './argument-values.js'
+import { CommandError, describeError, STATUS } from './command-error.js'
+import { cat, tail, type EntryOptions, type TailOptions } from './entries.js'
+import { inspect } from './inspect.js'
+import { Output } from './output.js'
+import { verify } from './verify.js'
+
+const DIRECTORY = 'the directory of a log'
+const EXIT_STATUS = `
+Exit status: 0 done, also when a pipe was closed by its reader; 2 wrong usage; 3 failed.
+verify: 0 sound; 1 torn: opening would repair an unfinished write; 2 corrupt; 3 it could not tell, wrong usage included.
+append: 130 after SIGINT, 143 after SIGTERM; what was read until then is durable, and counted.`
+
+/** Runs one command line. Never rejects: sets the process's exit status. */
+export async function run(argv: readonly string[]): Promise<void> {
+  const output = new Output(process.stdout)
+  const errors = new Output(process.stderr)
+  const warn = (message: string): void => void errors.line(`ringwal: ${message}`)
+  const finish = (status: number): void => {
+    process.exitCode = status
+  }
+  try {
+    await createProgram({ output, warn, finish }).parseAsync([...argv])
+  } catch (error) {
+    if (error instanceof CommanderError) return finish(error.exitCode)
+    warn(describeError(error))
+    finish(error instanceof CommandError ? error.status : STATUS.failed)
+  }
+}
+
+interface Context {
+  readonly output: Output
+  readonly warn: (message: string) => void
+  readonly finish: (status: number) => void
+}
+
+function createProgram(context: Context): Command {
+  const { version } = createRequire(import.meta.url)('ringwal/package.json') as { version: string }
+  const program = new Command('ringwal')
+  program.description('A write-ahead log: append to one, read it, follow it, look into it, check it.').version(version)
+  program.addHelpText('after', EXIT_STATUS)
+  program.configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'ringwal: ')) })
+  exitWith(program, STATUS.usage)
+  addAppend(program, context)
+  addReading(program, context)
+  addChecking(program, context)
+  return program
+}
+
+/** Wrong usage ends with `status`; help and version with 0. */
+function exitWith(command: Command, status: number): void {
+  command.exitOverride((error) => {
+    throw new CommanderError(error.exitCode === 0 ? STATUS.done : status, error.code, error.message)
+  })
+}
+
+function addAppend(program: Command, { output, warn, finish }: Context): void {
+  program.command('append').summary('append the lines of standard input')
+    .description('Appends each line of standard input as one entry (without its newline), and tells at the end how many are durable.')
+    .argument('<dir>', `${DIRECTORY}; made if it is not there`)
+    .addOption(new Option('--max-entry-bytes <size>', 'the longest line').argParser(parseSize).default(64 * 1024 * 1024, '64M'))
+    .option('--max-segment-bytes <size>', 'begin a new segment file at this size', parseSize)
+    .option('--lock-wait <span>', 'wait so long for another writer to go', parseSpan)
+    .option('--json', 'the result as JSON')
+    .action(async (directory: string, options: AppendOptions) => finish(await append(directory, options, { input: process.stdin, output, warn })))
+}
+
+function addReading(program: Command, { output, warn, finish }: Context): void {
+  const reading = (name: string): Command => program.command(name).argument('<dir>', DIRECTORY)
+    .option('--from <sequence>', 'begin with this sequence', parseCount(1))
+    .option('--since <time>', 'begin at this time: an ISO date, milliseconds since 1970, or a span such as 10m, 2h, 1d before now', (text) => parseTime(text))
+    .option('--limit <n>', 'at most so many entries', parseCount(0))
+    .option('--written', 'also what is written but not known to be durable')
+    .option('--json', 'one JSON object a line: sequence, timestamp (ms since 1970), text, or base64 where it is not UTF-8')
+  reading('cat').summary('write entries to standard output').description('Writes entries to standard output, each with a newline behind it.')
+    .action(async (directory: string, options: EntryOptions) => finish(await cat(directory, options, output, warn)))
+  reading('tail').summary('write the last entries, and those to come').description('Writes the last entries to standard output, and goes on with those that come, until it is ended.')
+    .addOption(new Option('--last <n>', 'begin with so many of the last entries, without --from and --since').argParser(parseCount(0)).default(10))
+    .action(async (directory: string, options: TailOptions) => finish(await tail(directory, options, output)))
+}
+
+function addChecking(program: Command, { output, warn, finish }: Context): void {
+  program.command('inspect').summary('list segments, cursors and totals').description('Lists segments with their sequences, entries, sizes and times, consumers with their cursors, and totals.')
+    .argument('<dir>', DIRECTORY).option('--json', 'as one JSON object')
+    .action(async (directory: string, options: { json?: boolean }) => finish(await inspect(directory, options, output, warn)))
+  const checking = program.command('verify').summary('check every byte').description('Checks every byte of every segment. Changes nothing, and may run beside a writer.')
+    .argument('<dir>', DIRECTORY).option('--json', 'as one JSON object')
+    .addHelpText('after', EXIT_STATUS)
+    .action(async (directory: string, options: { json?: boolean }) => finish(await verify(directory, options, output, process.stderr, warn)))
+  // 1 and 2 are the answer, and must not mean anything else.
+  exitWith(checking, STATUS.failed)
+}
