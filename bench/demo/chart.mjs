@@ -26,7 +26,7 @@ export function drawChart({ x, y, series, moments = [] }) {
   y.scale.range([HEIGHT - MARGIN.bottom, MARGIN.top])
   return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img">
 ${drawAxes(x, y)}
-${moments.map((moment) => drawMoment(moment, x)).join('\n')}
+${moments.map((moment, index) => drawMoment(moment, index, x)).join('\n')}
 ${series.map((one, index) => drawSeries(one, index, x, y)).join('\n')}
 </svg>
 <p class="legend">${series.map(({ name }, index) => `<span class="s${index}">${escape(name)}</span>`).join('')}</p>`
@@ -49,11 +49,12 @@ function drawAxes(x, y) {
 <text class="label" transform="translate(14 ${middle}) rotate(-90)" text-anchor="middle">${escape(y.label)}</text>`
 }
 
-function drawMoment({ x: value, label }, x) {
+/** Labels one below the other: moments may be close. */
+function drawMoment({ x: value, label }, index, x) {
   const at = round(x.scale(value))
   const isLeft = at < WIDTH * 0.7
   return `<line class="moment" x1="${at}" x2="${at}" y1="${MARGIN.top}" y2="${HEIGHT - MARGIN.bottom}"/>`
-    + `<text class="moment" x="${at + (isLeft ? 6 : -6)}" y="${MARGIN.top + 12}" text-anchor="${isLeft ? 'start' : 'end'}">${escape(label)}</text>`
+    + `<text class="moment" x="${at + (isLeft ? 6 : -6)}" y="${MARGIN.top + 12 + 15 * index}" text-anchor="${isLeft ? 'start' : 'end'}">${escape(label)}</text>`
 }
 
 function drawSeries({ name, points, dots = [] }, index, x, y) {

@@ -12,6 +12,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { openLog } from 'ringwal'
+import { count, ms } from './numbers.mjs'
 import { drawPage } from './page.mjs'
 import { ServerRun } from './server-run.mjs'
 import { checkTable, figureTable } from './tables.mjs'
@@ -25,14 +26,13 @@ const SECOND_RUN_MS = 4000
 const LAST_MS = 500
 const PAGE = fileURLToPath(new URL('../results/demo.html', import.meta.url))
 
-const count = (number) => Math.round(number).toLocaleString('en-US')
 const say = (text) => console.log(text)
 
 const directory = mkdtempSync(join(tmpdir(), 'ringwal-demo-'))
 let running
 process.once('exit', () => {
   running?.abandon()
-  rmSync(directory, { recursive: true, force: true })
+  rmSync(directory, { recursive: true, force: true, maxRetries: 5 })
 })
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
 
@@ -68,7 +68,6 @@ const second = running
 const secondEnd = await second.stop()
 running = undefined
 const atEnd = await reopenAndVerify([...killed.receipts, ...second.receipts])
-const firstOfSecond = Math.min(...second.receipts.slice(0, 1000).map(({ sequence }) => sequence))
 
 const checks = [
   ['the server was ended by', 'SIGKILL', killedBy],
@@ -76,12 +75,12 @@ const checks = [
   ['acknowledged before the kill, and changed', 0, afterKill.found.changed],
   ['twice, skipped, or out of order, by source', 0, afterKill.found.outOfOrder],
   ['gaps in the sequences', 0, afterKill.found.gaps],
-  ['the second run begins right behind the first', true, firstOfSecond > afterKill.recovery.lastSequence],
+  ['the second run goes on behind the first', true, second.receipts.every(({ sequence }) => sequence > afterKill.recovery.lastSequence)],
   ['the second run closed with exit status', 0, secondEnd],
   ['the log says that it was closed', true, atEnd.recovery.cleanClose],
   ['both runs: missing or changed', 0, atEnd.found.missing + atEnd.found.changed],
   ['both runs: out of order, or gaps', 0, atEnd.found.outOfOrder + atEnd.found.gaps],
-  ['entries were acknowledged up to the kill', true, atTheEnd > 0],
+  ['both runs: something was acknowledged', true, killed.receipts.length > 0 && second.receipts.length > 0],
 ]
 const failed = checks.filter(([, expected, got]) => expected !== got)
 
@@ -98,7 +97,7 @@ process.exitCode = failed.length === 0 ? 0 : 1
 async function reopenAndVerify(receipts) {
   const log = await openLog({ directory })
   try {
-    return { recovery: log.recovery, found: await verify(log, receipts), atMs: performance.now() }
+    return { recovery: log.recovery, found: await verify(log, receipts), atMs: Date.now() }
   } finally {
     await log.close()
   }
@@ -107,5 +106,5 @@ async function reopenAndVerify(receipts) {
 function describeRecovery({ entries, segments, durationMs, cuts }) {
   const torn = cuts.filter(({ reason }) => reason !== 'zeros')
   const cut = torn.length === 0 ? 'No batch was half written' : `Cut off as half written: ${torn.map(({ bytes }) => `${count(bytes)} bytes`).join(', ')}`
-  return `Recovered ${count(entries)} entries in ${count(segments)} segment${segments === 1 ? '' : 's'} within ${durationMs.toFixed(0)} ms. ${cut}.`
+  return `Recovered ${count(entries)} entries in ${count(segments)} segment${segments === 1 ? '' : 's'} within ${ms(durationMs)}. ${cut}.`
 }

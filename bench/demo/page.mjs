@@ -2,6 +2,7 @@
 
 import { scaleLinear, scaleLog } from 'd3-scale'
 import { drawChart } from './chart.mjs'
+import { count, ms } from './numbers.mjs'
 
 const STYLE = `
 :root { color-scheme: light dark; --ink: light-dark(#1f2430, #e4e7ee); --soft: light-dark(#667085, #98a2b3); --grid: light-dark(#e6e8ee, #2e3340);
@@ -15,8 +16,6 @@ path { fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: round
 .legend span { margin-right: 1.5rem; font-size: .85rem; } .legend span::before { content: ''; display: inline-block; width: 1.2em; border-top: 3px solid; margin-right: .5em; vertical-align: middle; }
 `
 
-const count = (number) => Math.round(number).toLocaleString('en-US')
-const ms = (value) => (value >= 0.01 ? `${Number(value.toPrecision(3))} ms` : `${Number((value * 1000).toPrecision(3))} µs`)
 /** Percentiles are drawn over one in how many: 99.9 % at 1000, so that the tail has room. */
 const oneIn = (percentile) => 100 / (100 - percentile)
 const percent = (value) => `${Number((100 - 100 / value).toFixed(3))} %`

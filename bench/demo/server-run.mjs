@@ -16,7 +16,7 @@ export class ServerRun {
   latency = build({ highestTrackableValue: 60_000_000, numberOfSignificantValueDigits: 3 })
   /** Durable sequence, counters and event loop delay, ten times a second: { atMs, durable, stats, loopDelay }. */
   states = []
-  /** By the parent's clock. */
+  /** Milliseconds since 1970. */
   startMs = 0
   endMs = 0
   answered = 0
@@ -50,9 +50,9 @@ export class ServerRun {
   }
 
   #take({ port, receipts, state }, onPort) {
-    const nowMs = performance.now()
+    const nowMs = Date.now()
     if (port !== undefined) onPort(port)
-    if (state !== undefined) this.states.push({ atMs: nowMs, ...state })
+    if (state !== undefined) this.states.push(state)
     if (receipts === undefined) return
     for (const receipt of receipts) {
       this.receipts.push({ ...receipt, atMs: nowMs })
@@ -61,7 +61,7 @@ export class ServerRun {
   }
 
   #drive(port) {
-    this.startMs = performance.now()
+    this.startMs = Date.now()
     this.#load = autocannon({ url: `http://127.0.0.1:${port}/`, connections: CONNECTIONS, duration: 3600 })
     this.#load.on('response', () => this.answered++)
   }
@@ -79,7 +79,7 @@ export class ServerRun {
   }
 
   async #end(signal) {
-    this.endMs = performance.now()
+    this.endMs = Date.now()
     this.#process.kill(signal)
     const [code, endedBy] = await this.#exit
     this.#load.stop()

@@ -1,5 +1,6 @@
 /**
- * A web server as anybody might write it: pino logs each request into ringwal, and a pool of busy threads logs into the same log.
+ * A web server as anybody might write it: pino logs each request into ringwal, and a pool of busy threads logs
+ * into the same log.
  *
  * Each entry that is durable is also reported to the parent (report.mjs), which ends this process when it likes.
  */
@@ -57,7 +58,7 @@ async function workUntilClosed() {
 }
 
 function reportState() {
-  report({ state: { durable: log?.durableSequence, stats: log?.stats(), loopDelay: eventLoop.percentiles() } })
+  report({ state: { atMs: Date.now(), durable: log?.durableSequence, stats: log?.stats(), loopDelay: eventLoop.percentiles() } })
 }
 
 const eventLoop = watchEventLoop()

@@ -1,14 +1,13 @@
 /** What the demo found, as tables. */
 
 import Table from 'cli-table3'
+import { count, ms } from './numbers.mjs'
 
 /** Without colours, and without a line between rows. */
 const PLAIN = { style: { head: [], border: [], compact: true } }
 const LATENCY_PERCENTILES = [50, 90, 99, 99.9, 100]
 const LOOP_PERCENTILES = [50, 99, 100]
 
-const count = (number) => Math.round(number).toLocaleString('en-US')
-const ms = (number) => `${number.toPrecision(3)} ms`
 const name = (percentile) => (percentile === 100 ? 'max' : `p${percentile}`)
 
 /** @param {[name: string, expected: unknown, got: unknown][]} checks */
