@@ -11,13 +11,15 @@
  * | sealed | size, index, first trailer as they must be | keep |
  * | sealed | otherwise | corrupt |
  * | version unknown | — | corrupt |
- * | open | header says another first sequence than the first trailer | as if the header were torn |
- * | open, header sound or the newest | chain, P <= L | seal: rewrite from the proof to E, cut at E |
- * | open, header sound or the newest | chain, P > L | corrupt, L + 1 to P |
+ * | open | chain, P <= L | seal: rewrite from the proof to E, cut at E |
+ * | open | chain, P > L | corrupt, L + 1 to P |
  * | open, newest | no chain, P no higher than the segment before, which is there unless this one begins with 1 | remove |
  * | open | no chain, otherwise | corrupt |
- * | open, not the newest, header torn | — | corrupt |
  * | any, after another | first is not the last of the one before + 1, or names another as previous | corrupt: missing or overlapping |
+ *
+ * A segment whose header is torn, or says another first sequence than its first trailer, is an open one, also when later ones
+ * follow: the header tells nothing that the trailers do not. (A header that was never synced may have read as sound, from the
+ * page cache, when the next segment was begun.)
  */
 
 import type { Cursor } from '../format/trailer-layout.js'
@@ -134,10 +136,6 @@ function judgeSegment(segment: SegmentFacts, around: Surroundings): Verdict {
     const nothingBeforeIsLost = around.before !== undefined || lastBefore === 0
     if (around.isNewest && nothingBeforeIsLost && around.proof <= lastBefore) return { kind: 'remove', facts: segment }
     return corrupt(segment, `its first frames are damaged (${scan?.fault})`, scan?.faultOffset ?? 0, lastBefore + 1, Math.max(around.proof, lastBefore + 1))
-  }
-  if (typeof header === 'string' && !around.isNewest) return corrupt(segment, `its header is damaged (${header})`, 0, scan.firstSequence!, scan.lastSequence)
-  if (typeof header !== 'string' && header.firstSequence !== scan.firstSequence && !around.isNewest) {
-    return corrupt(segment, `its header says that it begins with ${header.firstSequence}, its first trailer says ${scan.firstSequence}`, 8, scan.firstSequence!, scan.lastSequence)
   }
   if (around.proof > scan.lastSequence) {
     return corrupt(segment, `a frame is damaged (${scan.fault})`, scan.faultOffset, scan.lastSequence + 1, around.proof)
