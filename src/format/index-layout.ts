@@ -87,15 +87,39 @@ export function decodeIndex(
   const lastTrailerOffset = getUint64(view, at + LAST_TRAILER)
   const cursorTrailerOffset = getUint64(view, at + CURSOR_TRAILER)
   if (!within(lastTrailerOffset) || !within(cursorTrailerOffset)) return undefined
-  const entries: IndexEntry[] = []
-  let previous: IndexEntry | undefined
-  for (let number = 0; number < count; number++) {
-    const from = at + ENTRIES + number * ENTRY_BYTES
-    const entry = { sequence: getUint64(view, from), ticks: view.getBigInt64(from + 8, true), offset: getUint64(view, from + 16) }
-    if (!(entry.sequence >= 1) || !within(entry.offset)) return undefined
-    if (previous && !(entry.sequence > previous.sequence && entry.offset > previous.offset && entry.ticks >= previous.ticks)) return undefined
-    entries.push(entry)
-    previous = entry
+  if (!entriesAscend(view, at + ENTRIES, count, within)) return undefined
+  let entries: IndexEntry[] | undefined
+  return {
+    lastTrailerOffset,
+    cursorTrailerOffset,
+    get entries() {
+      return (entries ??= Array.from({ length: count }, (_, number) => readEntry(view, at + ENTRIES + number * ENTRY_BYTES)))
+    },
   }
-  return { lastTrailerOffset, cursorTrailerOffset, entries }
+}
+
+function readEntry(view: DataView, from: number): IndexEntry {
+  return { sequence: getUint64(view, from), ticks: view.getBigInt64(from + 8, true), offset: getUint64(view, from + 16) }
+}
+
+/** Rule (4), without making an object for each entry: opening checks every segment's index and reads few. */
+function entriesAscend(view: DataView, start: number, count: number, within: (offset: number) => boolean): boolean {
+  let sequence = 0
+  let offset = 0
+  let ticksHigh = 0
+  let ticksLow = 0
+  for (let number = 0; number < count; number++) {
+    const from = start + number * ENTRY_BYTES
+    const nextSequence = getUint64(view, from)
+    const nextOffset = getUint64(view, from + 16)
+    const nextHigh = view.getInt32(from + 12, true)
+    const nextLow = view.getUint32(from + 8, true)
+    if (!(nextSequence > sequence && nextOffset > offset && within(nextOffset))) return false
+    if (nextHigh < ticksHigh || (nextHigh === ticksHigh && nextLow < ticksLow)) return false
+    sequence = nextSequence
+    offset = nextOffset
+    ticksHigh = nextHigh
+    ticksLow = nextLow
+  }
+  return true
 }

@@ -12,6 +12,9 @@ import { checkBlocking, FrameWindow } from '../segment/frame-window.js'
 import { scanSegment, type ScanProgress, type SegmentScan } from '../segment/scan.js'
 import { readIndex } from '../segment/sealed-index.js'
 
+/** Enough for a trailer without many cursors; more is read where one is larger. */
+const FIRST_READ_BYTES = 4096
+
 /** What one segment file says. */
 export interface SegmentFacts {
   readonly name: SegmentName
@@ -61,7 +64,7 @@ export function readFacts(disk: Disk, directory: string, name: SegmentName, prog
 
 /** A first frame that is an entry with the header's first sequence, where this project always has a trailer. */
 function isForeignSegment(file: DiskFile, fileBytes: number, header: SegmentHeader): boolean {
-  const window = new FrameWindow(SEGMENT_HEADER_BYTES, fileBytes)
+  const window = new FrameWindow(SEGMENT_HEADER_BYTES, fileBytes, FIRST_READ_BYTES)
   const size = checkBlocking(window, file)
   return typeof size === 'number' && frameSequence(window.view, window.at) === header.firstSequence
 }
@@ -74,7 +77,7 @@ function readSealed(file: DiskFile, fileBytes: number, uuid: Uint8Array): Sealed
 }
 
 function readTrailerAt(file: DiskFile, fileBytes: number, offset: number, uuid: Uint8Array): Trailer | undefined {
-  const window = new FrameWindow(offset, fileBytes, 4096)
+  const window = new FrameWindow(offset, fileBytes, FIRST_READ_BYTES)
   const size = checkBlocking(window, file)
   if (typeof size !== 'number' || controlKind(window.view, window.at, size) !== 'trailer') return undefined
   return decodeTrailer(window.bytes, window.view, window.at, size, offset, uuid)
