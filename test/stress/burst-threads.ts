@@ -1,0 +1,109 @@
+/** Threads that append at full speed, what each has had accepted, and the proof that all of that is in the log. */
+
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
+import type { Log } from '../../dist/src/index.js'
+
+const SCRIPT = new URL('./fixtures/burst-thread.mjs', import.meta.url)
+
+/** How a thread appends. */
+export interface BurstPlan {
+  readonly way?: 'append' | 'ready' | 'once'
+  /** Bytes of filler in an entry. */
+  readonly bytes?: number
+  readonly limit?: number
+  /** Milliseconds of rest after 20 entries. */
+  readonly pause?: number
+}
+
+/** A thread and its count. */
+export interface BurstThread {
+  readonly worker: Worker
+  readonly index: number
+  readonly name: string
+  readonly ended: Promise<unknown>
+}
+
+/** Threads over one log. */
+export class BurstThreads {
+  readonly #log: Log
+  readonly #progress: Int32Array
+  readonly #stop = new Int32Array(new SharedArrayBuffer(4))
+  readonly #threads: BurstThread[] = []
+
+  constructor(log: Log, most: number) {
+    this.#log = log
+    this.#progress = new Int32Array(new SharedArrayBuffer(4 * most))
+  }
+
+  /** Starts a thread; needs no turn of the caller's event loop. */
+  start({ way = 'append', bytes = 40, limit = Infinity, pause = 0 }: BurstPlan = {}): BurstThread {
+    const index = this.#threads.length
+    const name = `thread-${index}`
+    const workerData = { handle: this.#log.handle(), name, progress: this.#progress, index, stop: this.#stop, bytes, limit, pause, way }
+    const worker = new Worker(SCRIPT, { workerData, execArgv: [] })
+    const ended = once(worker, 'exit')
+    const thread = { worker, index, name, ended }
+    this.#threads.push(thread)
+    return thread
+  }
+
+  accepted(thread: BurstThread): number {
+    return Atomics.load(this.#progress, thread.index)
+  }
+
+  /** Blocks the calling thread until `thread` has had `count` more entries accepted; false after `limitMs`. */
+  waitForMore(thread: BurstThread, count: number, limitMs = 20_000): boolean {
+    const goal = this.accepted(thread) + count
+    const endMs = performance.now() + limitMs
+    for (;;) {
+      const now = this.accepted(thread)
+      if (now >= goal) return true
+      if (performance.now() > endMs) return false
+      Atomics.wait(this.#progress, thread.index, now, 1)
+    }
+  }
+
+  /** Has the threads that still run stop by themselves, and waits for their end. */
+  async stop(): Promise<void> {
+    Atomics.store(this.#stop, 0, 1)
+    Atomics.notify(this.#stop, 0)
+    await this.untilEnded()
+  }
+
+  async untilEnded(): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => thread.ended))
+  }
+
+  /**
+   * What is wrong with the log, which is flushed: each thread's entries must be those it counted, in order, once, and at most
+   * one more (accepted, and killed before it was counted). Sequences must be dense but for aborted ones.
+   */
+  async findFaults(): Promise<{ faults: string[]; entries: number; aborted: number }> {
+    const faults: string[] = []
+    const found = new Map<string, number>()
+    let entries = 0
+    let last = 0
+    for await (const batch of this.#log.readBatches()) {
+      for (const entry of batch) {
+        entries++
+        if (entry.sequence <= last) faults.push(`sequence ${entry.sequence} comes after ${last}`)
+        last = entry.sequence
+        const [name, count] = entry.data.toString('latin1', 0, 40).split(' ')
+        const next = found.get(name!) ?? 0
+        if (Number(count) !== next) faults.push(`sequence ${last}: ${name} has ${count} where ${next} comes next`)
+        found.set(name!, next + 1)
+      }
+    }
+    for (const thread of this.#threads) {
+      const count = found.get(thread.name) ?? 0
+      const accepted = this.accepted(thread)
+      if (count !== accepted && count !== accepted + 1) faults.push(`${thread.name} had ${accepted} entries accepted, ${count} are there`)
+    }
+    const { aborted } = this.#log.stats()
+    if (entries + aborted !== this.#log.lastSequence) {
+      faults.push(`${entries} entries and ${aborted} aborted ones do not make ${this.#log.lastSequence} sequences`)
+    }
+    return { faults, entries, aborted }
+  }
+}

@@ -1,0 +1,123 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { openLog, type Log, type LogOptions } from '../../dist/src/index.js'
+import { below, runSeed, seededRandom, type Random } from '../model/random.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
+import { BurstThreads } from './burst-threads.js'
+
+async function openTemporary(options: Partial<LogOptions>): Promise<Log> {
+  const log = await openLog({ whenFull: 'block', blockTimeoutMs: 30_000, ...options, directory: temporaryDirectory() })
+  onTestFinished(() => log.close())
+  return log
+}
+
+function announcedRandom(name: string): Random {
+  const seed = runSeed()
+  console.log(`${name}: SEED=${seed}`)
+  return seededRandom(seed)
+}
+
+/** Spins for a random time below `microseconds`: shorter than any timer. */
+function spin(random: Random, microseconds: number): void {
+  const endMs = performance.now() + (random() * microseconds) / 1000
+  while (performance.now() < endMs);
+}
+
+async function flushed(log: Log): Promise<void> {
+  expect(log.flushSync({ timeoutMs: 30_000 })).toBe('durable')
+  await log.flush()
+}
+
+describe('a thread that is terminated in the middle of a burst', () => {
+  test('does not stop the others: 200 times, at random moments', { timeout: 120_000 }, async () => {
+    const random = announcedRandom('terminate')
+    const log = await openTemporary({ ringBytes: 64 * 1024 })
+    const threads = new BurstThreads(log, 300)
+    const survivors = [threads.start({ pause: 2 }), threads.start({ pause: 1 })]
+    const killOne = async (): Promise<void> => {
+      const victim = threads.start({ bytes: below(random, 400) })
+      while (threads.accepted(victim) === 0) await sleep(1)
+      spin(random, 500)
+      await victim.worker.terminate()
+    }
+    const killMany = async (): Promise<void> => {
+      for (let kill = 0; kill < 70; kill++) await killOne()
+    }
+    await Promise.all([killMany(), killMany(), killMany()])
+    for (const survivor of survivors) expect(threads.waitForMore(survivor, 100), 'a survivor stands still').toBe(true)
+    await threads.stop()
+    await flushed(log)
+    const { faults, entries, aborted } = await threads.findFaults()
+    expect(faults).toEqual([])
+    console.log(`terminate: 210 threads terminated, ${entries} entries, ${aborted} aborted`)
+  })
+
+  test('does not stop the others while the main thread is busy', { timeout: 120_000 }, async () => {
+    const random = announcedRandom('terminate, main busy')
+    const log = await openTemporary({ ringBytes: 64 * 1024 })
+    const threads = new BurstThreads(log, 100)
+    const survivor = threads.start({ pause: 1 })
+    // From here to the end of the loop this thread never turns to its event loop.
+    for (let kill = 0; kill < 60; kill++) {
+      const victim = threads.start({ bytes: below(random, 400) })
+      expect(threads.waitForMore(victim, 1), 'a thread cannot begin').toBe(true)
+      spin(random, 500)
+      void victim.worker.terminate()
+      expect(threads.waitForMore(survivor, 100), `the survivor stands still after kill ${kill}`).toBe(true)
+      log.append(`main ${kill} `)
+    }
+    await threads.stop()
+    await flushed(log)
+    expect((await threads.findFaults()).faults).toEqual([])
+  })
+
+  test('does not keep the place for large entries', { timeout: 120_000 }, async () => {
+    const random = announcedRandom('terminate, large entries')
+    const log = await openTemporary({ ringBytes: 64 * 1024, maxEntryBytes: 1024 * 1024 })
+    const threads = new BurstThreads(log, 100)
+    const survivor = threads.start({ bytes: 20_000, pause: 1 })
+    for (let kill = 0; kill < 60; kill++) {
+      const victim = threads.start({ bytes: 20_000 + below(random, 900_000) })
+      expect(threads.waitForMore(victim, 1)).toBe(true)
+      spin(random, 2000)
+      const terminated = victim.worker.terminate()
+      expect(threads.waitForMore(survivor, 5), `the survivor stands still after kill ${kill}`).toBe(true)
+      await terminated
+    }
+    await threads.stop()
+    await flushed(log)
+    const { faults, entries, aborted } = await threads.findFaults()
+    expect(faults).toEqual([])
+    console.log(`terminate, large entries: 60 threads terminated, ${entries} entries, ${aborted} aborted`)
+  })
+
+  test('leaves a record that others can have: 1,100 threads come and are terminated', { timeout: 240_000 }, async () => {
+    const log = await openTemporary({})
+    const threads = new BurstThreads(log, 1100)
+    const comeAndGo = async (): Promise<void> => {
+      for (let count = 0; count < 110; count++) {
+        const thread = threads.start({ way: 'once' })
+        while (threads.accepted(thread) === 0) await sleep(1)
+        await thread.worker.terminate()
+      }
+    }
+    await Promise.all(Array.from({ length: 10 }, comeAndGo))
+    await flushed(log)
+    const { faults, entries } = await threads.findFaults()
+    expect(faults).toEqual([])
+    expect(entries).toBe(1100)
+  })
+})
+
+describe('four producers at full speed on a ring of 16 MiB', () => {
+  test.each([['append', 'block'], ['ready', 'throw']] as const)('lose nothing by %s when a full ring means %s', { timeout: 120_000 }, async (way, whenFull) => {
+    const log = await openTemporary({ whenFull })
+    const threads = new BurstThreads(log, 4)
+    for (let thread = 0; thread < 4; thread++) threads.start({ way, limit: 100_000, bytes: 100 })
+    await threads.untilEnded()
+    await flushed(log)
+    const { faults, entries, aborted } = await threads.findFaults()
+    expect(faults).toEqual([])
+    expect({ entries, aborted }).toEqual({ entries: 400_000, aborted: 0 })
+  })
+})
