@@ -37,11 +37,13 @@ function drawAxes(x, y) {
   const right = WIDTH - MARGIN.right
   const columns = x.ticks.map((tick) => {
     const at = round(x.scale(tick))
-    return `<line class="grid" x1="${at}" x2="${at}" y1="${MARGIN.top}" y2="${bottom}"/><text x="${at}" y="${bottom + 18}" text-anchor="middle">${escape(x.format(tick))}</text>`
+    return `<line class="grid" x1="${at}" x2="${at}" y1="${MARGIN.top}" y2="${bottom}"/>`
+      + `<text x="${at}" y="${bottom + 18}" text-anchor="middle">${escape(x.format(tick))}</text>`
   })
   const rows = y.ticks.map((tick) => {
     const at = round(y.scale(tick))
-    return `<line class="grid" x1="${MARGIN.left}" x2="${right}" y1="${at}" y2="${at}"/><text x="${MARGIN.left - 8}" y="${at + 4}" text-anchor="end">${escape(y.format(tick))}</text>`
+    return `<line class="grid" x1="${MARGIN.left}" x2="${right}" y1="${at}" y2="${at}"/>`
+      + `<text x="${MARGIN.left - 8}" y="${at + 4}" text-anchor="end">${escape(y.format(tick))}</text>`
   })
   const middle = (MARGIN.top + bottom) / 2
   return `${columns.join('')}${rows.join('')}

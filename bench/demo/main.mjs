@@ -53,13 +53,14 @@ await sleep(KILL_AFTER_MS)
 const killed = running
 const killedBy = await killed.kill()
 const atTheEnd = killed.receipts.filter(({ atMs }) => atMs > killed.endMs - LAST_MS).length
-say(`   Killed after ${killed.seconds.toFixed(1)} s. It had acknowledged ${count(killed.receipts.length)} entries, ${count(atTheEnd)} of them in its last ${LAST_MS} ms;`
-  + '\n   we hold a receipt with a digest for each.')
+say(`   Killed after ${killed.seconds.toFixed(1)} s. It had acknowledged ${count(killed.receipts.length)} entries,`
+  + ` ${count(atTheEnd)} of them in its last ${LAST_MS} ms;\n   we hold a receipt with a digest for each.`)
 
 say('3. Opening the log again and reading all of it ...')
 const afterKill = await reopenAndVerify(killed.receipts)
-say(`   ${describeRecovery(afterKill.recovery)}`
-  + `\n   ${count(afterKill.found.entries)} entries are there: the ${count(killed.receipts.length)} acknowledged, and ${count(afterKill.found.entries - killed.receipts.length)} that were on their way.`)
+say(`   ${describeRecovery(afterKill.recovery)}`)
+say(`   ${count(afterKill.found.entries)} entries are there: the ${count(killed.receipts.length)} acknowledged,`
+  + ` and ${count(afterKill.found.entries - killed.receipts.length)} that were on their way.`)
 
 say(`4. The server starts again on the same log and goes on (${SECOND_RUN_MS / 1000} s), and is then closed as it should be ...`)
 running = await ServerRun.start({ run: 'second', directory })

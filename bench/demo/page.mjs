@@ -13,7 +13,9 @@ svg { width: 100%; height: auto; font: 12px system-ui, sans-serif; fill: var(--s
 .grid { stroke: var(--grid); } line.moment { stroke: var(--alarm); stroke-dasharray: 4 3; } text.moment { fill: var(--alarm); }
 path { fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: round; } circle { fill: currentColor; }
 .s0 { color: var(--s0); } .s1 { color: var(--s1); } .s2 { color: var(--s2); }
-.legend span { margin-right: 1.5rem; font-size: .85rem; } .legend span::before { content: ''; display: inline-block; width: 1.2em; border-top: 3px solid; margin-right: .5em; vertical-align: middle; }
+.legend span { margin-right: 1.5rem; font-size: .85rem; }
+.legend span::before { content: ''; display: inline-block; width: 1.2em; border-top: 3px solid;
+  margin-right: .5em; vertical-align: middle; }
 `
 
 /** Percentiles are drawn over one in how many: 99.9 % at 1000, so that the tail has room. */
@@ -26,7 +28,8 @@ export function drawPage({ baseline, killed, second, reopenedMs }) {
   return `<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>ringwal demo</title><style>${STYLE}</style>
 <h1>ringwal: what the demo measured</h1>
-<p>A web server that answers each request when its log line is synced to the disk, killed under load and started again. Node ${process.version}, ${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC.</p>
+<p>A web server that answers each request when its log line is synced to the disk, killed under load and started again.
+Node ${process.version}, ${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC.</p>
 <h2>From append to durable: half within ${p(50)}, 99 % within ${p(99)}</h2>
 <p>As the server's event loop saw it, its own queue included. Each request waits for one sync, shared with all that came meanwhile.</p>
 ${drawLatency({ killed, second })}
@@ -53,7 +56,9 @@ function drawLatency({ killed, second }) {
 function drawLoopDelay({ baseline, killed, second }) {
   const runs = [['until SIGKILL', killed], ['after restart', second], ['nothing logged', baseline]]
   const series = runs.map(([name, { lastState }]) => {
-    const points = lastState.loopDelay.filter(({ percentile }) => percentile < 100).map(({ percentile, ms: value }) => [oneIn(percentile), Math.max(0.01, value)])
+    const points = lastState.loopDelay
+      .filter(({ percentile }) => percentile < 100)
+      .map(({ percentile, ms: value }) => [oneIn(percentile), Math.max(0.01, value)])
     return { name, points, dots: points }
   })
   return drawPercentiles(series, 'turns of the timer', 'delay')
@@ -63,8 +68,10 @@ function drawPercentiles(series, ofWhat, label) {
   const all = series.flatMap(({ points }) => points)
   const x = scaleLog().domain(range(all.map(([value]) => value)))
   const y = scaleLog().domain(range(all.map(([, value]) => value))).nice()
+  const [low, high] = x.domain()
+  const ticks = [1, 2, 10, 100, 1000, 10_000, 100_000].filter((tick) => tick >= low && tick <= high)
   return drawChart({
-    x: { scale: x, label: `share of ${ofWhat} (logarithmic)`, ticks: [1, 2, 10, 100, 1000, 10_000, 100_000].filter((tick) => tick >= x.domain()[0] && tick <= x.domain()[1]), format: percent },
+    x: { scale: x, label: `share of ${ofWhat} (logarithmic)`, ticks, format: percent },
     y: { scale: y, label, ticks: y.ticks().filter(isDecade), format: ms },
     series,
   })
