@@ -90,7 +90,7 @@ function drawThroughput({ killed, second, reopenedMs }) {
     x: { scale: x, label: 'seconds', ticks: x.ticks(12), format: String },
     y: { scale: y, label: 'entries / s', ticks: y.ticks(5), format: count },
     series,
-    moments: [{ x: seconds(killed.endMs), label: 'SIGKILL' }, { x: seconds(reopenedMs), label: 'opened, all there' }],
+    moments: [{ x: seconds(killed.endMs), label: 'SIGKILL' }, { x: seconds(reopenedMs), label: 'opened and read' }],
   })
 }
 
