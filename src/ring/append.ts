@@ -29,12 +29,15 @@ export function appendStretch(ring: Ring, record: ProducerRecord, stretch: Stret
   // [enter] The writer waits for this record before it calls anything of its claims dead. Pairs with [note].
   atomics.store(words, record.phaseIndex, phase)
   record.phase = (phase + 1) | 0
-  const status = stretch.bytes <= ring.maxStretchBytes
-    ? appendThroughRing(ring, stretch, claim, ticks)
-    : appendThroughArena(ring, record, stretch, claim, ticks)
-  // [leave] Nothing is owed any more.
-  atomics.store(words, record.phaseIndex, record.phase)
-  return status
+  try {
+    return stretch.bytes <= ring.maxStretchBytes
+      ? appendThroughRing(ring, stretch, claim, ticks)
+      : appendThroughArena(ring, record, stretch, claim, ticks)
+  } finally {
+    // [leave] Nothing is owed any more, also when `fill` has thrown: the writer would wait for this record before it could
+    // call another one dead.
+    atomics.store(words, record.phaseIndex, record.phase)
+  }
 }
 
 function appendThroughRing(ring: Ring, stretch: Stretch, claim: Claim, ticks: number): number {
