@@ -157,7 +157,7 @@ function walkFrames(file: DiskFile, facts: SegmentFacts, walk: Walk): Finding[] 
     })
     if (resume === undefined) return findings
     ;({ offset, sequence: next } = resume)
-    window = new FrameWindow(offset, facts.fileBytes, BLOCK_BYTES)
+    window = new FrameWindow(offset, facts.fileBytes)
   }
   if (next <= lastSequence) findings.push({ reason: 'its frames end too early', offset, firstSequence: next, lastSequence })
   return findings
@@ -186,25 +186,32 @@ function spanOf(window: FrameWindow, size: number, facts: SegmentFacts): { reado
   return range && { from: range.first, to: range.last + 1 }
 }
 
-/** Where sound frames go on behind the damage at `offset`, and with which sequence. */
+/** Where sound frames go on behind the damage at `offset`, and with which sequence: by the lengths that frames tell, else at the next indexed entry. */
 function resumeBehind(
   file: DiskFile, facts: SegmentFacts, index: readonly IndexEntry[], offset: number, next: number,
 ): { offset: number; sequence: number } | undefined {
-  const head = Buffer.alloc(FRAME_DATA)
-  const length = file.read(head, offset)
-  const size = frameSize(new DataView(head.buffer, head.byteOffset, head.length), 0, length, facts.fileBytes - offset)
-  if (typeof size === 'number' && offset + size < facts.fileBytes) {
-    const behind = new FrameWindow(offset + size, facts.fileBytes, BLOCK_BYTES)
-    const found = checkBlocking(behind, file)
-    const span = typeof found === 'number' ? spanOf(behind, found, facts) : undefined
-    if (span !== undefined && span.from >= next && span.from <= (facts.header as SegmentHeader).lastSequence + 1) {
-      return { offset: offset + size, sequence: span.from }
-    }
+  const indexed = index.find((entry) => entry.offset > offset && entry.sequence >= next && isSoundEntry(file, facts, entry))
+  const last = (facts.header as SegmentHeader).lastSequence
+  // Going by lengths ends at the indexed entry at the latest, so that no byte is passed more than twice.
+  const window = new FrameWindow(offset, facts.fileBytes)
+  for (;;) {
+    const found = checkBlocking(window, file)
+    const span = typeof found === 'number' ? spanOf(window, found, facts) : undefined
+    const isNext = window.offset > offset && span !== undefined && span.from >= next && span.from <= last + 1
+    if (isNext) return { offset: window.offset, sequence: span.from }
+    const size = typeof found === 'number' || found === 'checksum' ? claimedSize(window, facts.fileBytes) : undefined
+    if (size === undefined || window.offset + size >= (indexed?.offset ?? facts.fileBytes)) return indexed
+    window.advance(size)
   }
-  return index.find((entry) => entry.offset > offset && entry.sequence >= next && isSoundEntry(file, facts, entry))
+}
+
+/** The bytes that the frame in the window says it takes. */
+function claimedSize({ view, at, offset }: FrameWindow, fileBytes: number): number | undefined {
+  const size = frameSize(view, at, at + FRAME_DATA, fileBytes - offset)
+  return typeof size === 'number' ? size : undefined
 }
 
 function isSoundEntry(file: DiskFile, facts: SegmentFacts, entry: IndexEntry): boolean {
-  const window = new FrameWindow(entry.offset, facts.fileBytes, BLOCK_BYTES)
+  const window = new FrameWindow(entry.offset, facts.fileBytes)
   return typeof checkBlocking(window, file) === 'number' && frameSequence(window.view, window.at) === entry.sequence
 }

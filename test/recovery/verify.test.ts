@@ -1,0 +1,345 @@
+import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { Disk, DiskFile } from '../../dist/src/disk/disk.js'
+import { nodeDisk } from '../../dist/src/disk/node-disk.js'
+import { decodeSegmentHeader, encodeSegmentHeader, type SegmentHeader } from '../../dist/src/format/segment-layout.js'
+import { encodeIndex } from '../../dist/src/format/index-layout.js'
+import { parseSegmentName } from '../../dist/src/format/segment-name.js'
+import { relativeTicks, tickBase, ticksFromMs } from '../../dist/src/format/ticks.js'
+import { recover } from '../../dist/src/recovery/recover.js'
+import { verifyDirectory, verifyLog, type VerifyReport } from '../../dist/src/recovery/verify.js'
+import { readIndex } from '../../dist/src/segment/sealed-index.js'
+import { below, runSeed, seededRandom } from '../model/random.js'
+import { frameOf, offsetOfEntry, segmentFiles, sizeOf, writeLog } from './written-log.js'
+
+let directory: string
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'ringwal-verify-'))
+})
+
+afterEach(() => rmSync(directory, { recursive: true, force: true }))
+
+/** Changes a file's bytes, sealed or not. */
+function edit(file: string, change: (bytes: Buffer) => Buffer | void): void {
+  const bytes = readFileSync(file)
+  chmodSync(file, 0o600)
+  writeFileSync(file, change(bytes) ?? bytes)
+}
+
+function flip(file: string, offset: number, bit = 0): void {
+  edit(file, (bytes) => { bytes[offset]! ^= 1 << bit })
+}
+
+/** What opening a copy of the directory for writing would say: undefined, or its refusal. */
+function refusalOf(path: string): { file: string; offset: number; firstSequence: number; lastSequence: number } | undefined {
+  const copy = mkdtempSync(join(tmpdir(), 'ringwal-verify-copy-'))
+  try {
+    cpSync(path, copy, { recursive: true })
+    recover(nodeDisk, copy)
+    return undefined
+  } catch (error) {
+    const { file, offset, firstSequence, lastSequence } = error as Record<string, never>
+    return { file: join(path, basename(file)), offset, firstSequence, lastSequence }
+  } finally {
+    rmSync(copy, { recursive: true, force: true })
+  }
+}
+
+function placesOf(report: VerifyReport): unknown[] {
+  return report.damages.map(({ file, offset, firstSequence, lastSequence }) => ({ file, offset, firstSequence, lastSequence }))
+}
+
+describe('a log without damage is sound', () => {
+  test('when it was closed', async () => {
+    writeLog(directory, { segments: [[3, 1, 400], [200, 200], [1]] })
+    const report = await verifyLog(directory)
+    expect(report).toMatchObject({ status: 'sound', damages: [], repairs: [], entries: 805, lastSequence: 805, isLive: false })
+    expect(report.segments.map(({ state, firstSequence, lastSequence, entries, status }) => [state, firstSequence, lastSequence, entries, status])).toEqual([
+      ['sealed', 1, 404, 404, 'sound'], ['sealed', 405, 804, 400, 'sound'], ['sealed', 805, 805, 1, 'sound'],
+    ])
+  })
+
+  test('when its tail ends in preallocated zeros', async () => {
+    writeLog(directory, { segments: [[10], [10, 10]], isOpen: true })
+    expect(await verifyLog(directory)).toMatchObject({ status: 'sound', repairs: [], lastSequence: 30 })
+  })
+
+  test('when the crash came between index and final header', async () => {
+    writeLog(directory, { segments: [[10, 10]] })
+    const [file] = segmentFiles(directory)
+    const open: SegmentHeader = { firstSequence: 1, lastSequence: 0, firstTicks: 0n, lastTicks: 0n, entryCount: 0, bytes: 0, sealed: false }
+    edit(file!, (bytes) => { bytes.set(encodeSegmentHeader(open)) })
+    expect(await verifyLog(directory)).toMatchObject({ status: 'sound', lastSequence: 20 })
+    edit(file!, (bytes) => Buffer.concat([bytes, Buffer.from('garbage')]))
+    expect(await verifyLog(directory)).toMatchObject({ status: 'torn' })
+  })
+
+  test('when it has no segments', async () => {
+    expect(await verifyLog(directory)).toMatchObject({ status: 'sound', segments: [], lastSequence: 0 })
+  })
+
+  test('when it is larger than the blocks that are read at a time', async () => {
+    writeLog(directory, { segments: [[9, 700, 1], [300]], dataBytes: 5000 })
+    expect(await verifyLog(directory)).toMatchObject({ status: 'sound', entries: 1010 })
+  })
+
+  test('when it was written by other software, without trailers', async () => {
+    writeForeign(directory, 20)
+    expect(await verifyLog(directory)).toMatchObject({ status: 'sound', entries: 20, segments: [{ state: 'foreign' }] })
+    const [file] = segmentFiles(directory)
+    flip(file!, offsetOfEntry(file!, 7) + 30)
+    expect(placesOf(await verifyLog(directory))).toEqual([{ file, offset: offsetOfEntry(file!, 7), firstSequence: 7, lastSequence: 7 }])
+  })
+})
+
+function writeForeign(path: string, entries: number): void {
+  const ms = Date.UTC(2026, 0, 1)
+  const frames = Array.from({ length: entries }, (_, index) => frameOf(index + 1, Buffer.from(`line ${index}`), ms + index))
+  const header = encodeSegmentHeader({
+    firstSequence: 1, lastSequence: entries, firstTicks: ticksFromMs(ms), lastTicks: ticksFromMs(ms + entries - 1), entryCount: entries,
+    bytes: frames.reduce((sum, frame) => sum + frame.length, 128), sealed: true,
+  })
+  writeFileSync(join(path, '20260101000000-019b76dac00070008000000000000001.wal'), Buffer.concat([header, ...frames]))
+}
+
+describe('an unfinished write is torn', () => {
+  test('and what opening would cut is what it does cut', async () => {
+    writeLog(directory, { segments: [[5], [5, 5]], isOpen: true })
+    const file = segmentFiles(directory).at(-1)!
+    const end = readFileSync(file).lastIndexOf('CMT!') - 24 + 116
+    edit(file, (bytes) => { bytes.write('half of something', end) })
+    const report = await verifyLog(directory)
+    expect(report).toMatchObject({ status: 'torn', damages: [], lastSequence: 15 })
+    const { cuts } = recover(nodeDisk, directory).report
+    expect(report.repairs).toEqual(cuts.map((cut) => ({ ...cut, kind: 'cut', afterSequence: 15 })))
+    expect(cuts).toHaveLength(1)
+    expect(await verifyLog(directory)).toMatchObject({ status: 'sound', lastSequence: 15 })
+  })
+
+  test('also when it is the very last batch, of which no later mark tells', async () => {
+    writeLog(directory, { segments: [[5, 5]], isOpen: true, isSettled: false })
+    const [file] = segmentFiles(directory)
+    flip(file!, offsetOfEntry(file!, 8) + 25)
+    expect(await verifyLog(directory)).toMatchObject({ status: 'torn', lastSequence: 5, repairs: [{ kind: 'cut', afterSequence: 5, mayHaveBeenAcknowledged: true }] })
+  })
+
+  test('a newest file that never got its first trailer would be removed', async () => {
+    writeLog(directory, { segments: [[5], []], isOpen: true, isSettled: false })
+    const file = segmentFiles(directory).at(-1)!
+    truncateSync(file, 0)
+    expect(await verifyLog(directory)).toMatchObject({ status: 'torn', lastSequence: 5, repairs: [{ kind: 'remove', file }] })
+  })
+
+  test('a torn header of the newest segment would be written again', async () => {
+    writeLog(directory, { segments: [[5], [5]], isOpen: true })
+    const file = segmentFiles(directory).at(-1)!
+    flip(file, 20)
+    expect(await verifyLog(directory)).toMatchObject({ status: 'torn', lastSequence: 10, repairs: [{ kind: 'header', file, offset: 0 }] })
+  })
+})
+
+describe('damage is named exactly', () => {
+  test('one entry of a sealed segment, and only that one', async () => {
+    writeLog(directory, { segments: [[100, 300], [5]] })
+    const [file] = segmentFiles(directory)
+    flip(file!, offsetOfEntry(file!, 250) + 40)
+    const report = await verifyLog(directory)
+    expect(report.status).toBe('corrupt')
+    expect(placesOf(report)).toEqual([{ file, offset: offsetOfEntry(file!, 250), firstSequence: 250, lastSequence: 250 }])
+    expect(report.segments.map(({ status }) => status)).toEqual(['corrupt', 'sound'])
+  })
+
+  test('several places of one file', async () => {
+    writeLog(directory, { segments: [[100, 300]] })
+    const [file] = segmentFiles(directory)
+    const damaged = [3, 150, 151, 153, 400]
+    const places = [[3, 3], [150, 151], [153, 153], [400, 400]].map(([firstSequence, lastSequence]) => (
+      { file, offset: offsetOfEntry(file!, firstSequence!), firstSequence, lastSequence }))
+    for (const sequence of damaged) flip(file!, offsetOfEntry(file!, sequence) + 40)
+    expect(placesOf(await verifyLog(directory))).toEqual(places)
+  })
+
+  test('a trailer, without any entry', async () => {
+    writeLog(directory, { segments: [[10, 10, 10]] })
+    const [file] = segmentFiles(directory)
+    const offset = readFileSync(file!).indexOf('CMT!', offsetOfEntry(file!, 15)) - 24
+    flip(file!, offset + 60)
+    expect(placesOf(await verifyLog(directory))).toEqual([{ file, offset, firstSequence: undefined, lastSequence: undefined }])
+  })
+
+  test('a lost length field costs no more than up to the next indexed entry', async () => {
+    writeLog(directory, { segments: [[4000]] })
+    const [file] = segmentFiles(directory)
+    flip(file!, offsetOfEntry(file!, 500) + 5, 3)
+    const indexed = indexOf(file!).entries.find((entry) => entry.sequence > 500)!
+    expect(placesOf(await verifyLog(directory))).toEqual([
+      { file, offset: offsetOfEntry(file!, 500), firstSequence: 500, lastSequence: indexed.sequence - 1 },
+    ])
+  })
+
+  test('a sealed file that was cut short lacks what was behind', async () => {
+    writeLog(directory, { segments: [[10, 10]] })
+    const [file] = segmentFiles(directory)
+    const offset = offsetOfEntry(file!, 15)
+    chmodSync(file!, 0o600)
+    truncateSync(file!, offset)
+    expect(placesOf(await verifyLog(directory))).toEqual([{ file, offset, firstSequence: 15, lastSequence: 20 }])
+  })
+
+  test('a missing segment', async () => {
+    writeLog(directory, { segments: [[10], [10], [10]] })
+    const [, second, third] = segmentFiles(directory)
+    unlinkSync(second!)
+    const report = await verifyLog(directory)
+    expect(report.damages).toMatchObject([{ file: third, firstSequence: 11, lastSequence: 20 }])
+    expect(report.damages).toMatchObject([refusalOf(directory)!])
+  })
+
+  test('acknowledged entries of the tail, with the words of the refusal to open', async () => {
+    writeLog(directory, { segments: [[10], [10, 10]], isOpen: true })
+    const file = segmentFiles(directory).at(-1)!
+    flip(file, offsetOfEntry(file, 14) + 26)
+    const report = await verifyLog(directory)
+    expect(placesOf(report)).toEqual([refusalOf(directory)])
+    expect(placesOf(report)).toEqual([{ file, offset: offsetOfEntry(file, 14), firstSequence: 11, lastSequence: 30 }])
+  })
+
+  test('an index with a sound checksum that points at the wrong frame', async () => {
+    writeLog(directory, { segments: [[4000]] })
+    const [file] = segmentFiles(directory)
+    const index = indexOf(file!)
+    const entries = index.entries.map((entry, number) => (number === 2 ? { ...entry, offset: entry.offset + 68 } : entry))
+    const ticks = (decodeSegmentHeader(readFileSync(file!).subarray(0, 128)) as SegmentHeader).lastTicks
+    edit(file!, (bytes) => {
+      const made = encodeIndex(parseSegmentName(basename(file!))!.uuid, { ...index, entries }, relativeTicks(ticks, tickBase(ticks)), tickBase(ticks))
+      bytes.set(made, bytes.length - made.length)
+    })
+    const report = await verifyLog(directory)
+    expect(report).toMatchObject({ status: 'corrupt', damages: [{ reason: expect.stringContaining(`index says that entry ${entries[2]!.sequence}`) }] })
+  })
+
+  test('a header with a sound checksum that says what the frames do not', async () => {
+    writeLog(directory, { segments: [[40]] })
+    const [file] = segmentFiles(directory)
+    edit(file!, (bytes) => { bytes.set(encodeSegmentHeader({ ...(decodeSegmentHeader(bytes.subarray(0, 128)) as SegmentHeader), entryCount: 39 })) })
+    expect(await verifyLog(directory)).toMatchObject({ status: 'corrupt', damages: [{ reason: expect.stringContaining('entry count 39'), offset: 0 }] })
+  })
+})
+
+function indexOf(file: string): NonNullable<ReturnType<typeof readIndex>> {
+  const open = nodeDisk.open(file, 'read')
+  try {
+    return readIndex(open, open.size(), parseSegmentName(basename(file))!.uuid)!
+  } finally {
+    open.close()
+  }
+}
+
+describe('no single flipped bit is overlooked', () => {
+  const seed = runSeed()
+
+  test(`in a closed log (SEED=${seed})`, async () => {
+    const random = seededRandom(seed)
+    writeLog(directory, { segments: [[3, 9], [20], [2, 2]] })
+    const files = segmentFiles(directory)
+    for (let round = 0; round < 150; round++) {
+      const file = files[below(random, files.length)]!
+      const [offset, bit] = [below(random, sizeOf(file)), below(random, 8)]
+      flip(file, offset, bit)
+      const { status, damages } = await verifyLog(directory)
+      const where = `bit ${bit} of byte ${offset} of ${file}`
+      expect(status, where).not.toBe('sound')
+      if (refusalOf(directory) !== undefined) expect(status, where).toBe('corrupt')
+      for (const { firstSequence, lastSequence } of damages) if (firstSequence !== undefined) expect(lastSequence, where).toBeGreaterThanOrEqual(firstSequence)
+      flip(file, offset, bit)
+    }
+    expect((await verifyLog(directory)).status).toBe('sound')
+  })
+
+  test(`in an open tail, where opening and verifying always agree (SEED=${seed})`, async () => {
+    const random = seededRandom(seed)
+    writeLog(directory, { segments: [[3], [3, 9, 4]], isOpen: true, preallocateBytes: 2400 })
+    const file = segmentFiles(directory).at(-1)!
+    for (let round = 0; round < 80; round++) {
+      const [offset, bit] = [below(random, sizeOf(file)), below(random, 8)]
+      flip(file, offset, bit)
+      const report = await verifyLog(directory)
+      const where = `bit ${bit} of byte ${offset}`
+      expect(report.status, where).not.toBe('sound')
+      const refusal = refusalOf(directory)
+      if (refusal === undefined) expect(report.status, where).toBe('torn')
+      else expect(placesOf(report), where).toContainEqual(refusal)
+      flip(file, offset, bit)
+    }
+  })
+})
+
+describe('beside a writer', () => {
+  /** A disk on which the first look scans the tail as it was before, but searches behind it when the writer has gone on. */
+  function lateDisk(stale: Buffer, isStillLate: () => boolean): Disk {
+    const wrap = (file: DiskFile): DiskFile => new Proxy(file, {
+      get(target, name) {
+        if (name !== 'read') return Reflect.get(target, name).bind(target)
+        return (buffer: Uint8Array, offset: number): number => {
+          if (!isStillLate() || offset > 128) return target.read(buffer, offset)
+          return stale.copy(buffer, 0, offset, Math.min(stale.length, offset + buffer.length))
+        }
+      },
+    })
+    return { ...nodeDisk, open: (path, access) => wrap(nodeDisk.open(path, access)) }
+  }
+
+  test('what the writer added during the scan is not taken for damage', async () => {
+    writeLog(directory, { segments: [[5, 5, 5, 5]], isOpen: true })
+    const [file] = segmentFiles(directory)
+    const now = readFileSync(file!)
+    const stale = Buffer.concat([now.subarray(0, offsetOfEntry(file!, 11)), Buffer.alloc(now.length - offsetOfEntry(file!, 11))])
+    let looks = 0
+    const disk = lateDisk(stale, () => looks === 1)
+    const counting: Disk = { ...disk, list: (path) => { looks++; return disk.list(path) } }
+    expect(await verifyDirectory(counting, directory)).toMatchObject({ status: 'sound', isLive: true, lastSequence: 20 })
+    expect(looks).toBe(2)
+  })
+
+  test('what is still missing at the second look is damage', async () => {
+    writeLog(directory, { segments: [[5, 5, 5, 5]], isOpen: true })
+    const [file] = segmentFiles(directory)
+    flip(file!, offsetOfEntry(file!, 7) + 30)
+    expect(await verifyDirectory(nodeDisk, directory)).toMatchObject({ status: 'corrupt', isLive: false, damages: [{ firstSequence: 6, lastSequence: 20 }] })
+  })
+
+  test('a file that is removed during the check is passed over', async () => {
+    writeLog(directory, { segments: [[5], [5]] })
+    const [first] = segmentFiles(directory)
+    const disk: Disk = { ...nodeDisk, list: (path) => {
+      const names = nodeDisk.list(path)
+      rmSync(first!, { force: true })
+      return names
+    } }
+    expect(await verifyDirectory(disk, directory)).toMatchObject({ status: 'sound', entries: 5 })
+  })
+})
+
+describe('arguments and progress', () => {
+  test('progress ends with every byte', async () => {
+    writeLog(directory, { segments: [[300], [300]], dataBytes: 5000 })
+    const total = segmentFiles(directory).reduce((sum, file) => sum + sizeOf(file), 0)
+    const calls: [number, number][] = []
+    await verifyLog(directory, { onProgress: (...call) => calls.push(call) })
+    expect(calls.length).toBeGreaterThan(2)
+    expect(calls.every(([done, all], index) => all === total && done >= (calls[index - 1]?.[0] ?? 0))).toBe(true)
+    expect(calls.at(-1)).toEqual([total, total])
+  })
+
+  test('wrong arguments, an aborted signal and a missing directory are refused', async () => {
+    await expect(verifyLog(7 as never)).rejects.toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+    await expect(verifyLog('')).rejects.toMatchObject({ code: 'ERR_INVALID_ARG_VALUE' })
+    await expect(verifyLog(directory, { onProgress: 1 as never })).rejects.toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+    await expect(verifyLog(join(directory, 'none'))).rejects.toMatchObject({ code: 'ERR_WAL_IO', file: join(directory, 'none') })
+    writeLog(directory, { segments: [[1]] })
+    await expect(verifyLog(directory, { signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow('enough')
+  })
+})
