@@ -82,7 +82,7 @@ describe('installed into an empty project, it', () => {
 
   test('puts a command into node_modules/.bin, for npx too', async () => {
     expect(await run(join(project, 'node_modules/.bin/ringwal'), ['--version'], project)).toBe(`${version}\n`)
-    expect(await run('npx', ['--no', 'ringwal', '--version'], project)).toBe(`${version}\n`)
+    expect(await run('npx', ['--no', '--', 'ringwal', '--version'], project)).toBe(`${version}\n`)
   })
 })
 
