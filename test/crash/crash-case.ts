@@ -50,13 +50,13 @@ const KILL_PERCENT = 8
 /** What a run will meet: the power goes off, or an operation fails. */
 interface Mishap { readonly kind: 'cut' | 'fault'; readonly syncsOnly: boolean; left: number }
 
-/** Runs the case of this seed. Throws a {@link Violation} that names it. */
+/** Runs the case of this seed. Throws a {@link Violation} that names it, and tells what was done to the disk. */
 export function runCase(code: Code, seed: number, tally: Tally): void {
   const run = new CrashCase(code, seed, tally)
   try {
     run.time.during(() => run.live())
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error)
+    const message = error instanceof Violation ? error.message : String(error)
     throw new Violation(`case ${seed}: ${message}\n${run.story()}`, { cause: error })
   }
 }

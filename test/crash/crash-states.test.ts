@@ -15,7 +15,7 @@ describe('after a crash at any disk operation', () => {
     const random = seededRandom(seed)
     console.log(`crash states: SEED=${seed}${only === undefined ? '' : ` CASE=${only}`}`)
     if (only !== undefined) return runCase(code, Number(only), tally)
-    while (tally.distinct < WANTED_POINTS) runCase(code, below(random, 2 ** 31), tally)
+    while (tally.points < WANTED_POINTS) runCase(code, below(random, 2 ** 31), tally)
     console.log(`crash states: ${JSON.stringify(tally)} in ${((performance.now() - startMs) / 1000).toFixed(1)} s`)
     expect(tally.nested).toBeGreaterThan(WANTED_POINTS / 20)
   }, 600_000)

@@ -1,0 +1,145 @@
+/** Broken variants of the code that a harness must catch, each with the promise that it breaks. */
+
+import type { Patch } from './code-under-test.js'
+
+/** One bug. */
+export interface SeededBug {
+  readonly name: string
+  readonly patches: readonly Patch[]
+  /** What a violation that it causes may say. */
+  readonly shows: RegExp
+}
+
+const LOST = /lost: entries up to|recovery refuses/
+/** Where a bug may show in many ways. */
+const BROKEN = /lost: |foreign: |recovery refuses|should be|half a group|header says|no frame|no index|wrong checksum|a trailer|sequence \d+, expected|outside of a batch|ring protocol violated/
+
+export const SEEDED_BUGS: readonly SeededBug[] = [
+  {
+    name: 'batches are acknowledged before they are synced',
+    patches: [{ file: 'writer/writer.js', from: 'this.#tail?.sync();', to: 'this.#markDurable(this.#written); this.#tail?.sync();' }],
+    shows: LOST,
+  },
+  {
+    name: 'batches are not synced',
+    patches: [{ file: 'writer/writer.js', from: 'this.#tail?.sync();', to: '' }],
+    shows: LOST,
+  },
+  {
+    name: 'the directory is not synced after a segment was created',
+    patches: [{ file: 'segment/tail.js', from: 'disk.syncDirectory(start.directory);', to: '' }],
+    shows: LOST,
+  },
+  {
+    name: 'a failed sync is tried again',
+    patches: [{ file: 'writer/writer.js', from: 'this.#tail?.sync();', to: 'try { this.#tail?.sync(); } catch { this.#tail?.sync(); }' }],
+    shows: LOST,
+  },
+  {
+    name: 'a trailer tells of its own batch as durable',
+    patches: [{ file: 'writer/writer.js', from: 'this.#bytesOf(extent)) }, this.#durable, undefined)', to: 'this.#bytesOf(extent)) }, batch.lastSequence, undefined)' }],
+    shows: /recovery refuses/,
+  },
+  {
+    name: 'ring space is given back before it is written',
+    patches: [{
+      file: 'writer/writer.js', from: 'tail.write({ ...batch, buffers', to: 'release(this.#ring, batch, this.#point); tail.write({ ...batch, buffers',
+    }],
+    shows: BROKEN,
+  },
+  {
+    name: 'a producer that failed to fill its entry is waited for',
+    patches: [{ file: 'ring/append.js', from: 'finally {', to: 'catch (error) { throw error; } if (false) {' }],
+    shows: /close does not come to an end/,
+  },
+  {
+    name: 'a sealed header is written before its index is synced',
+    patches: [{ file: 'segment/seal.js', from: 'file.truncate(bytes);\n    file.sync();', to: 'file.truncate(bytes);' }],
+    shows: /recovery refuses/,
+  },
+  {
+    name: 'the torn tail is not cut',
+    patches: [
+      { file: 'recovery/recover.js', from: 'file.truncate(scan.endOffset);', to: '' },
+      { file: 'segment/seal.js', from: 'file.truncate(bytes);', to: '' },
+    ],
+    shows: /recovery refuses|bytes, the header says/,
+  },
+  {
+    name: 'recovery does not write again what a failed sync may have left out',
+    patches: [{ file: 'recovery/recover.js', from: 'offset < scan.endOffset;) {', to: 'offset < 0;) {' }],
+    shows: BROKEN,
+  },
+  {
+    name: 'recovery takes a trailer without a batch for proved by the sequence before it',
+    patches: [{
+      file: 'segment/scan.js', from: 'endOffset: this.#batches.length === 0 ? SEGMENT_HEADER_BYTES : this.endOffset });', to: 'endOffset: this.endOffset });',
+    }],
+    shows: BROKEN,
+  },
+  {
+    name: 'recovery does not sync what it has cut and sealed',
+    patches: [
+      { file: 'recovery/recover.js', from: 'file.sync();', to: '' },
+      { file: 'segment/seal.js', from: 'file.truncate(bytes);\n    file.sync();', to: 'file.truncate(bytes);' },
+    ],
+    shows: BROKEN,
+  },
+  {
+    name: 'the directory is not synced after a torn segment was removed',
+    patches: [{ file: 'recovery/recover.js', from: 'disk.syncDirectory(directory);', to: ';' }],
+    shows: /recovery refuses/,
+  },
+  {
+    name: 'frames count without the trailer of their batch',
+    patches: [{
+      file: 'segment/scan.js',
+      from: 'open.nextSequence++;',
+      to: `open.nextSequence++;
+        this.endOffset = offset + arguments[3];
+        this.#trailer = { ...this.#trailer, lastSequence: sequence };
+        this.#sealed = { ...this.#sealed, entryCount: open.entryCount, firstTicks: open.firstTicks, lastTicks: ticks };`,
+    }, {
+      file: 'segment/scan.js', from: 'this.#takeEntry(sequence, ticks, window.offset);', to: 'this.#takeEntry(sequence, ticks, window.offset, size);',
+    }, {
+      file: 'segment/scan.js',
+      from: 'trailer.batchStart === this.endOffset && trailer.firstSequence === previous.lastSequence + 1',
+      to: 'true',
+    }],
+    shows: BROKEN,
+  },
+  {
+    name: 'checksums are not looked at',
+    patches: [{ file: 'format/frame-layout.js', from: 'return crc32(bytes, view, offset, checksumAt) === view.getUint32(checksumAt, true) ? size : \'checksum\';', to: 'return size;' }],
+    shows: BROKEN,
+  },
+  {
+    name: 'a sequence is used again',
+    patches: [{ file: 'recovery/recover.js', from: 'nextSequence: judgement.lastSequence + 1', to: 'nextSequence: Math.max(1, judgement.lastSequence)' }],
+    shows: /the next sequence would be/,
+  },
+  {
+    name: 'timestamps begin anew with the clock',
+    patches: [{ file: 'ring/clock.js', from: 'Math.max(0, relativeTicks(lastTicks, base))', to: '0' }],
+    shows: /timestamp/,
+  },
+  {
+    name: 'a segment is wanted to hold all that a much later one proves',
+    patches: [{ file: 'recovery/verdict.js', from: 'Math.min(proof, nextFirst - 1)', to: 'proof' }],
+    shows: /recovery refuses/,
+  },
+  {
+    name: 'the header of a removed segment counts for the file that got its blocks',
+    patches: [{
+      file: 'recovery/verdict.js',
+      from: "typeof header !== 'string' && (header.sealed || isForeign) ? header.firstSequence : scan?.firstSequence",
+      to: "typeof header === 'string' ? scan?.firstSequence : header.firstSequence",
+    }],
+    shows: /recovery refuses/,
+  },
+  {
+    name: 'a torn first segment is taken for damage',
+    patches: [{ file: 'recovery/verdict.js', from: 'if (around.isNewest && nothingBeforeIsLost', to: 'if (false && nothingBeforeIsLost' }],
+    shows: /recovery refuses/,
+  },
+]
