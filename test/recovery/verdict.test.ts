@@ -1,0 +1,160 @@
+/** The verdict table, enumerated: every combination of facts gets exactly the one verdict that the documented rows give it. */
+
+import { expect, test } from 'vitest'
+import type { HeaderFault, SegmentHeader } from '../../dist/src/format/segment-layout.js'
+import { createSegmentName, type SegmentName } from '../../dist/src/format/segment-name.js'
+import type { SegmentFacts } from '../../dist/src/recovery/facts.js'
+import { judge, type Verdict } from '../../dist/src/recovery/verdict.js'
+import type { SegmentScan } from '../../dist/src/segment/scan.js'
+
+const NAMES = [1, 2, 3, 4].map((ms) => createSegmentName(ms * 1000))
+const OTHER_UUID = createSegmentName(99).uuid
+const NO_UUID = new Uint8Array(16)
+/** The segment in question holds entries 11 to 20 where its chain is whole. */
+const FIRST = 11
+const LAST = 20
+
+function scan(overrides: Partial<SegmentScan> = {}): SegmentScan {
+  return {
+    endOffset: 1000, firstSequence: FIRST, lastSequence: LAST, previousUuid: NAMES[0]!.uuid, entryCount: 10, firstTicks: 1n, lastTicks: 2n, cursors: [],
+    lastTrailerOffset: 900, cursorTrailerOffset: 128, index: [], aborted: [], gaps: [], durableSequence: 15, provedOffset: (proved) => proved, fault: 'zeros',
+    faultOffset: 1000, strayProof: 0, isTailZero: true, ...overrides,
+  }
+}
+
+function segment(name: SegmentName, header: SegmentHeader | HeaderFault, overrides: Partial<SegmentFacts> = {}): SegmentFacts {
+  return { name, path: `/log/${name.name}`, fileBytes: 5000, header, sealed: undefined, scan: undefined, isForeign: false, ...overrides }
+}
+
+function openHeader(firstSequence: number): SegmentHeader {
+  return { firstSequence, lastSequence: firstSequence - 1, firstTicks: 0n, lastTicks: 0n, entryCount: 0, bytes: 0, sealed: false }
+}
+
+function sealed(name: SegmentName, first: number, last: number, previousUuid: Uint8Array, overrides: Partial<SegmentFacts> = {}): SegmentFacts {
+  const header = { firstSequence: first, lastSequence: last, firstTicks: 1n, lastTicks: 1n, entryCount: last - first + 1, bytes: 5000, sealed: true }
+  return segment(name, header, { sealed: { index: { lastTrailerOffset: 128, cursorTrailerOffset: 128, entries: [] }, previousUuid, cursors: [] }, ...overrides })
+}
+
+const HEADERS = ['sound', 'short', 'magic', 'checksum', 'fields', 'version', 'other first'] as const
+const CHAINS = ['none', 'empty', 'whole'] as const
+const STRAYS = [0, 10, 20, 25] as const
+
+interface OpenCase {
+  readonly header: typeof HEADERS[number]
+  readonly chain: typeof CHAINS[number]
+  readonly strayProof: number
+  readonly hasBefore: boolean
+  readonly after: 'none' | 'next' | 'gapped'
+  readonly namesBefore: boolean
+}
+
+function* openCases(): Generator<OpenCase> {
+  for (const header of HEADERS) for (const chain of CHAINS) for (const strayProof of STRAYS) for (const hasBefore of [true, false])
+    for (const after of ['none', 'next', 'gapped'] as const) for (const namesBefore of [true, false]) yield { header, chain, strayProof, hasBefore, after, namesBefore }
+}
+
+/** The facts of a case: an open segment, perhaps a sealed one of entries 1 to 10 before it, perhaps one behind it. */
+function factsOf(given: OpenCase): SegmentFacts[] {
+  const { chain, strayProof } = given
+  const lastSequence = { none: undefined, empty: FIRST - 1, whole: LAST }[chain]
+  const found = scan({
+    firstSequence: chain === 'none' ? undefined : FIRST, lastSequence, strayProof, durableSequence: { none: 0, empty: 10, whole: 15 }[chain],
+    previousUuid: chain === 'none' ? undefined : given.namesBefore ? NAMES[0]!.uuid : OTHER_UUID,
+  })
+  const header = given.header === 'sound' ? openHeader(FIRST) : given.header === 'other first' ? openHeader(FIRST + 1) : given.header
+  const facts = [segment(NAMES[1]!, header, { scan: found })]
+  if (given.hasBefore) facts.unshift(sealed(NAMES[0]!, 1, 10, NO_UUID))
+  if (given.after !== 'none') facts.push(sealed(NAMES[2]!, given.after === 'next' ? LAST + 1 : LAST + 6, LAST + 10, NAMES[1]!.uuid))
+  return facts
+}
+
+/** The rows of the table in verdict.ts, read anew; the row about places goes before the others where a first trailer tells the place. */
+function wanted(given: OpenCase): Verdict['kind'] {
+  const { header, chain, strayProof, hasBefore, after } = given
+  if (header === 'version') return 'corrupt'
+  if (hasBefore && chain !== 'none' && !given.namesBefore) return 'corrupt'
+  const proof = Math.max(strayProof, { none: 0, empty: 10, whole: 15 }[chain], { none: 0, next: LAST, gapped: LAST + 5 }[after])
+  if (chain !== 'none') return proof <= (chain === 'whole' ? LAST : FIRST - 1) ? 'seal' : 'corrupt'
+  const claimed = header === 'sound' ? FIRST : header === 'other first' ? FIRST + 1 : 1
+  const before = hasBefore ? 10 : claimed - 1
+  return after === 'none' && proof <= before && (hasBefore || before === 0) ? 'remove' : 'corrupt'
+}
+
+test('an open segment gets the verdict of its row, whatever its header, chain, proof and neighbours', () => {
+  const wrong: string[] = []
+  const seen = new Set<string>()
+  let count = 0
+  for (const given of openCases()) {
+    const judgement = judge(factsOf(given))
+    const mine = judgement.verdicts.filter((verdict) => verdict.facts.name === NAMES[1])
+    seen.add(mine[0]!.kind)
+    count++
+    if (mine.length !== 1 || mine[0]!.kind !== wanted(given)) wrong.push(`${JSON.stringify(given)}: ${mine.map(({ kind }) => kind).join()}, not ${wanted(given)}`)
+  }
+  expect(wrong).toEqual([])
+  expect(count).toBe(HEADERS.length * CHAINS.length * STRAYS.length * 2 * 3 * 2)
+  expect([...seen].sort()).toEqual(['corrupt', 'remove', 'seal'])
+})
+
+test('every segment of every case gets exactly one verdict, and the order of the facts does not matter', () => {
+  for (const given of openCases()) {
+    const facts = factsOf(given)
+    const forwards = judge(facts)
+    expect(forwards.verdicts.map((verdict) => verdict.facts.name.name).sort()).toEqual(facts.map(({ name }) => name.name).sort())
+    expect(judge(facts.toReversed())).toEqual(forwards)
+    expect(forwards.damages.length).toBe(forwards.verdicts.filter(({ kind }) => kind === 'corrupt').length)
+  }
+})
+
+test('a sealed segment is kept if size, index and first trailer are as they must be, else corrupt', () => {
+  for (const size of [5000, 4999, 5001]) for (const hasIndex of [true, false]) for (const hasTrailer of [true, false]) {
+    const facts = sealed(NAMES[0]!, 1, 10, NO_UUID, {
+      fileBytes: size,
+      sealed: { index: hasIndex ? { lastTrailerOffset: 128, cursorTrailerOffset: 128, entries: [] } : undefined, previousUuid: hasTrailer ? NO_UUID : undefined, cursors: [] },
+    })
+    const { verdicts } = judge([facts])
+    expect(verdicts.map(({ kind }) => kind), `${size} ${hasIndex} ${hasTrailer}`).toEqual([size === 5000 && hasIndex && hasTrailer ? 'keep' : 'corrupt'])
+    if (verdicts[0]!.kind === 'corrupt') expect(verdicts[0]!.damage).toMatchObject({ file: facts.path, firstSequence: 1, lastSequence: 10 })
+  }
+})
+
+test('a foreign segment is kept, and the next one follows it without naming it', () => {
+  const foreign = sealed(NAMES[0]!, 1, 10, NO_UUID, { isForeign: true, sealed: undefined })
+  const { verdicts, lastSequence } = judge([foreign, segment(NAMES[1]!, openHeader(FIRST), { scan: scan({ previousUuid: OTHER_UUID }) })])
+  expect(verdicts.map(({ kind }) => kind)).toEqual(['keep', 'seal'])
+  expect(lastSequence).toBe(LAST)
+})
+
+test('a missing, an overlapping and a wrongly named neighbour are corrupt, with the sequences that are missing', () => {
+  const before = sealed(NAMES[0]!, 1, 10, NO_UUID)
+  const cases: [SegmentFacts, object][] = [
+    [sealed(NAMES[1]!, 14, 20, NAMES[0]!.uuid), { firstSequence: 11, lastSequence: 13 }],
+    [sealed(NAMES[1]!, 8, 20, NAMES[0]!.uuid), { firstSequence: 8 }],
+    [sealed(NAMES[1]!, 11, 20, OTHER_UUID), { firstSequence: 11 }],
+  ]
+  for (const [facts, damage] of cases) {
+    expect(judge([before, facts]).damages).toMatchObject([{ file: facts.path, ...damage }])
+  }
+  expect(judge([before, sealed(NAMES[1]!, 11, 20, NAMES[0]!.uuid)]).damages).toEqual([])
+})
+
+test('a first segment that begins behind 1 is no damage: what was before it may have been removed', () => {
+  expect(judge([sealed(NAMES[0]!, 500, 510, OTHER_UUID)])).toMatchObject({ damages: [], lastSequence: 510 })
+})
+
+test('a later segment proves an older one up to where it begins itself, its cursors no further', () => {
+  const later = sealed(NAMES[2]!, 21, 60, NAMES[1]!.uuid)
+  const withCursor = { ...later, sealed: { ...later.sealed!, cursors: [{ name: 'c', sequence: 40, epoch: 0 }] } }
+  const tail = (lastSequence: number): SegmentFacts => segment(NAMES[1]!, openHeader(FIRST), { scan: scan({ lastSequence }) })
+  expect(judge([tail(20), withCursor]).verdicts.map(({ kind }) => kind)).toEqual(['seal', 'keep'])
+  expect(judge([tail(18), withCursor]).damages[0]).toMatchObject({ firstSequence: 19, lastSequence: 20 })
+})
+
+test('a chain is rewritten from what is proved, and no damage is silently repaired', () => {
+  const { verdicts } = judge([segment(NAMES[1]!, openHeader(1), { scan: scan({ firstSequence: 1, provedOffset: (proved) => proved * 7 }) })])
+  expect(verdicts).toMatchObject([{ kind: 'seal', rewriteFrom: 15 * 7, firstSequence: 1, lastSequence: LAST }])
+})
+
+test('an empty directory is an empty log', () => {
+  expect(judge([])).toEqual({ verdicts: [], lastSequence: 0, lastTicks: 0n, cursors: [], damages: [] })
+})
