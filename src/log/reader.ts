@@ -207,8 +207,9 @@ class LogReader {
       this.#leaveSegment()
       return true
     }
-    if (wasSealed) throw this.#corrupt(ending)
+    // What is sound before the damage is handed out first.
     if (hasEntries) return true
+    if (wasSealed) throw this.#corrupt(ending)
     // An open segment: what cannot be read may be written just now, or have been sealed a moment ago.
     const isStillBehind = visible !== undefined && this.#next <= visible
     if (this.#looks++ < LOOKS && (isStillBehind || (ending !== 'zeros' && ending !== 'short') || isSealed)) {
