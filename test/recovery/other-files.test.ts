@@ -1,0 +1,120 @@
+/** What else may lie in a directory: files of others, links, pipes, and segments that this project did not write. */
+
+import { execFileSync } from 'node:child_process'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { nodeDisk } from '../../dist/src/disk/node-disk.js'
+import { createSegmentName } from '../../dist/src/format/segment-name.js'
+import { encodeSegmentHeader, tailHeader } from '../../dist/src/format/segment-layout.js'
+import { openLog, readLog } from '../../dist/src/index.js'
+import { recover } from '../../dist/src/recovery/recover.js'
+import { frameOf, imageOf, readSequences, SegmentMaker, textOf, upTo } from './made-segments.js'
+
+let root: string
+let directory: string
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'ringwal-others-'))
+  directory = join(root, 'log')
+  mkdirSync(directory)
+})
+
+afterEach(() => rmSync(root, { recursive: true }))
+
+/** A sealed file as Jaahas.WriteAheadLog writes it: header and plain frames, no control frame. */
+function writeForeign(first: number, last: number, sealed = true): string {
+  const frames = Array.from({ length: last - first + 1 }, (_, index) => frameOf(first + index))
+  const view = (frame: Uint8Array): DataView => new DataView(frame.buffer)
+  const header = encodeSegmentHeader(!sealed ? tailHeader(first) : {
+    firstSequence: first, lastSequence: last, firstTicks: view(frames[0]!).getBigInt64(16, true), lastTicks: view(frames.at(-1)!).getBigInt64(16, true),
+    entryCount: frames.length, bytes: 128 + frames.reduce((sum, frame) => sum + frame.length, 0), sealed: true,
+  })
+  const path = join(directory, createSegmentName(1_600_000_000_000).name)
+  writeFileSync(path, Buffer.concat([header, ...frames]))
+  return path
+}
+
+test('a sealed file without trailers, from elsewhere, is read', async () => {
+  writeForeign(1, 5)
+  expect(await readSequences(directory)).toEqual(upTo(5))
+})
+
+test('a file from elsewhere is never changed: the log goes on in a segment of its own', async () => {
+  const path = writeForeign(1, 5)
+  const before = readFileSync(path)
+  for (const next of [6, 7]) {
+    const log = await openLog({ directory })
+    expect(log.lastSequence).toBe(next - 1)
+    await log.write(textOf(next))
+    await log.close()
+  }
+  expect(readFileSync(path).equals(before)).toBe(true)
+  expect(await readSequences(directory)).toEqual(upTo(7))
+})
+
+// Known: an open file's header tells nothing of its entries, and they are not counted; see the verdict `keep` of foreign segments.
+test.fails('a file from elsewhere that nobody sealed is left as it is, and its numbers are not given out again', async () => {
+  const path = writeForeign(1, 5, false)
+  const before = readFileSync(path)
+  try {
+    const log = await openLog({ directory })
+    const { lastSequence } = log
+    await log.close()
+    expect(lastSequence).toBe(5)
+  } catch (error) {
+    expect(error).toMatchObject({ code: 'ERR_WAL_CORRUPT', file: path })
+  }
+  expect(readFileSync(path).equals(before)).toBe(true)
+})
+
+test('names that are not exactly a segment\'s are not looked at, and left alone', async () => {
+  const segment = new SegmentMaker(directory).make({ batches: [2], seal: true })
+  const strangers = ['README.txt', 'x.wal', segment.path.slice(directory.length + 1).replace('.wal', '.wal.bak'), '.hidden.wal']
+  for (const name of strangers) writeFileSync(join(directory, name), 'not a segment')
+  mkdirSync(join(directory, 'folder.wal'))
+  expect(await readSequences(directory)).toEqual([1, 2])
+  expect(recover(nodeDisk, directory)).toMatchObject({ nextSequence: 3, report: { segments: 1 } })
+  for (const name of strangers) expect(readFileSync(join(directory, name), 'utf8')).toBe('not a segment')
+})
+
+test('a symbolic link in a segment\'s place is not followed: opening and reading refuse, the target stays', async () => {
+  const elsewhere = join(root, 'elsewhere')
+  const { path } = new SegmentMaker(directory).make({ batches: [2] })
+  renameSync(path, elsewhere)
+  symlinkSync(elsewhere, path)
+  const before = readFileSync(elsewhere)
+  await expect(openLog({ directory })).rejects.toMatchObject({ name: 'WalError', code: 'ERR_WAL_IO', file: path, cause: { code: 'ELOOP' } })
+  await expect(readSequences(directory)).rejects.toMatchObject({ code: 'ERR_WAL_IO' })
+  expect(readFileSync(elsewhere).equals(before)).toBe(true)
+})
+
+test.skipIf(process.platform === 'win32')('a pipe in a segment\'s place does not block opening or reading: it is refused', async () => {
+  const path = join(directory, createSegmentName(1_600_000_000_000).name)
+  execFileSync('mkfifo', [path])
+  await expect(openLog({ directory })).rejects.toMatchObject({ code: 'ERR_WAL_IO', file: path })
+  await expect(readSequences(directory)).rejects.toMatchObject({ code: 'ERR_WAL_IO' })
+})
+
+test('a directory in a segment\'s place is refused', async () => {
+  const path = join(directory, createSegmentName(1_600_000_000_000).name)
+  mkdirSync(path)
+  await expect(openLog({ directory })).rejects.toMatchObject({ code: 'ERR_WAL_IO' })
+})
+
+test('a refused directory is left as it was, and its lock is free', async () => {
+  mkdirSync(join(directory, createSegmentName(1_600_000_000_000).name))
+  await expect(openLog({ directory })).rejects.toMatchObject({ code: 'ERR_WAL_IO' })
+  rmSync(join(directory, nodeDisk.list(directory)[0]!), { recursive: true })
+  expect(imageOf(directory)).toEqual({})
+  await (await openLog({ directory })).close()
+})
+
+test('a reader changes nothing, and may read what is read-only', async () => {
+  const { path } = new SegmentMaker(directory).make({ batches: [2], seal: true })
+  chmodSync(path, 0o444)
+  const before = imageOf(directory)
+  for await (const entry of readLog(directory)) expect(entry.text()).toBe(textOf(entry.sequence))
+  expect(imageOf(directory)).toEqual(before)
+})
