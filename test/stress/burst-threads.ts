@@ -1,6 +1,7 @@
 /** Threads that append at full speed, what each has had accepted, and the proof that all of that is in the log. */
 
 import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import type { Log } from '../../dist/src/index.js'
 
@@ -50,6 +51,16 @@ export class BurstThreads {
 
   accepted(thread: BurstThread): number {
     return Atomics.load(this.#progress, thread.index)
+  }
+
+  /** Resolves when `thread` has had an entry accepted. Rejects when it ends before that. */
+  async untilFirst(thread: BurstThread): Promise<void> {
+    let isEnded = false
+    void thread.ended.catch(() => undefined).then(() => (isEnded = true))
+    while (this.accepted(thread) === 0) {
+      if (isEnded) throw new Error(`${thread.name} has ended without an entry`)
+      await sleep(1)
+    }
   }
 
   /** Blocks the calling thread until `thread` has had `count` more entries accepted; false after `limitMs`. */
