@@ -8,9 +8,10 @@
 
 import { crc32 as zlibCrc32 } from 'node:zlib'
 
-const ZLIB_FROM_BYTES = 600
+/** From this many bytes on, zlib is faster. */
+export const ZLIB_FROM_BYTES = 600
 /** Sixteen tables of 256 words in one array: table k holds the CRC of a byte followed by k zero bytes. */
-const TABLE = buildTables()
+export const CRC_TABLE = buildTables()
 
 function buildTables(): Int32Array {
   const table = new Int32Array(16 * 256)
@@ -32,7 +33,7 @@ function buildTables(): Int32Array {
  */
 export function crc32(bytes: Uint8Array, view: DataView, start: number, end: number): number {
   if (end - start >= ZLIB_FROM_BYTES) return zlibCrc32(bytes.subarray(start, end))
-  const t = TABLE
+  const t = CRC_TABLE
   let crc = -1
   let at = start
   for (; end - at >= 16; at += 16) {

@@ -13,7 +13,7 @@ import { countDropped } from '../ring/dropped.js'
 import { endError } from '../ring/life.js'
 import { attachRecord, freeRecord, type ProducerRecord } from '../ring/records.js'
 import { hasRoom } from '../ring/room.js'
-import { openRing, type Ring } from '../ring/ring.js'
+import { openRing, recordScratch, type Ring } from '../ring/ring.js'
 import { WORD } from '../ring/ring-layout.js'
 import { wakeWriter } from '../ring/wake.js'
 import { createDestination, type Destination, type DestinationOptions } from './destination.js'
@@ -43,13 +43,13 @@ export class LogProducer implements Producer {
     this.#settings = handle.settings
     this.#onClose = onClose
     this.#tickBase = this.ring.atomics.load(this.ring.words, WORD.tickBase)
-    this.#staging = new Staging({
+    this.#record = attachRecord(this.ring, ownIdentity(), isThreadDead)
+    this.#staging = new Staging(this.ring, {
       maxEntryBytes: handle.settings.maxEntryBytes,
       maxStretchBytes: Math.max(this.ring.maxStretchBytes, this.ring.arena.length),
       maxGroupEntries: (this.ring.slotMask + 1) / 2,
       tickBase: this.#tickBase,
-    })
-    this.#record = attachRecord(this.ring, ownIdentity(), isThreadDead)
+    }, recordScratch(this.ring, this.#record.index))
     this.#clock = threadClock(this.ring)
     this.waiters = new Waiters(this.ring, (stretch, claim) => this.#tryAppend(stretch, claim))
   }

@@ -4,9 +4,11 @@
  */
 
 import { outOfRange, wrongType } from '../errors.js'
+import { ZLIB_FROM_BYTES } from '../format/crc32.js'
 import { FRAME_DATA, FRAME_OVERHEAD, sealFrame, writeFrameHeader } from '../format/frame-layout.js'
 import type { Stretch } from '../ring/append.js'
 import type { Claim } from '../ring/claim.js'
+import type { Ring } from '../ring/ring.js'
 import { LogMessage } from './log-message.js'
 
 /** What an entry may be given as. */
@@ -22,36 +24,41 @@ export interface StagingLimits {
   readonly tickBase: number
 }
 
-/** Strings are encoded here first when they are sure to fit: it takes less time than measuring them. */
-const SCRATCH_BYTES = 64 * 1024
-/** Below this, copying words beats making a view for `set`. */
-const WORD_COPY_BYTES = 256
+/** An entry's bytes: a view, part of the scratch, or text that is too long for the scratch. */
+interface Staged {
+  source: Uint8Array | string
+  start: number
+  length: number
+}
+
 const encoder = new TextEncoder()
-/** One a thread: a stretch is staged and appended without anything between. */
-const scratch = new Uint8Array(SCRATCH_BYTES)
-const scratchView = new DataView(scratch.buffer)
+const NOTHING = new Uint8Array(0)
 
 /** The staging area of one producer. Holds one stretch at a time. */
 export class Staging implements Stretch {
   bytes = 0
   count = 0
+  readonly #ring: Ring
   readonly #limits: StagingLimits
-  /** For each entry: its bytes, or a string too long for the scratch. */
-  readonly #sources: (Uint8Array | string)[] = []
-  readonly #starts: number[] = []
-  readonly #lengths: number[] = []
+  /** Text is encoded here first when it is sure to fit: that takes less time than measuring it. */
+  readonly #scratch: Uint8Array
   #scratchUsed = 0
+  readonly #sole: Staged = { source: NOTHING, start: 0, length: 0 }
+  readonly #group: Staged[] = []
 
-  constructor(limits: StagingLimits) {
+  /** `scratch` belongs to the calling thread; see `recordScratch`. */
+  constructor(ring: Ring, limits: StagingLimits, scratch: Uint8Array) {
+    this.#ring = ring
     this.#limits = limits
+    this.#scratch = scratch
   }
 
   /** Stages one entry. Throws `TypeError` or `RangeError`. */
   stage(data: EntryData): this {
-    this.count = 0
-    this.bytes = 0
     this.#scratchUsed = 0
-    this.#add(data, 'data')
+    this.#encode(data, 'data', this.#sole)
+    this.count = 1
+    this.bytes = FRAME_OVERHEAD + this.#sole.length
     return this
   }
 
@@ -59,92 +66,91 @@ export class Staging implements Stretch {
   stageGroup(entries: readonly EntryData[]): this {
     const { maxGroupEntries, maxStretchBytes } = this.#limits
     if (!Array.isArray(entries)) throw wrongType('entries', 'an array of entries', entries)
-    if (entries.length === 0 || entries.length > maxGroupEntries) {
-      throw outOfRange('entries.length', `from 1 to ${maxGroupEntries} (half of ringSlots)`, entries.length)
-    }
-    this.count = 0
-    this.bytes = 0
-    this.#scratchUsed = 0
     const { length } = entries
-    for (let index = 0; index < length; index++) this.#add(entries[index]!, `entries[${index}]`)
-    if (length > 1 && this.bytes > maxStretchBytes) {
+    if (length === 0 || length > maxGroupEntries) throw outOfRange('entries.length', `from 1 to ${maxGroupEntries} (half of ringSlots)`, length)
+    if (length === 1) return this.stage(entries[0]!)
+    this.#scratchUsed = 0
+    this.bytes = 0
+    this.count = length
+    for (let index = 0; index < length; index++) {
+      const staged = (this.#group[index] ??= { source: NOTHING, start: 0, length: 0 })
+      this.#encode(entries[index]!, `entries[${index}]`, staged)
+      this.bytes += FRAME_OVERHEAD + staged.length
+    }
+    if (this.bytes > maxStretchBytes) {
       throw outOfRange('entries', `at most ${maxStretchBytes} bytes in all, ${FRAME_OVERHEAD} for each entry included`, this.bytes)
     }
     return this
   }
 
-  #add(data: EntryData, name: string): void {
-    const index = this.count
-    let source: Uint8Array | string
-    let start = 0
-    let length: number
-    if (typeof data === 'string') {
-      if (data.length * 3 <= SCRATCH_BYTES - this.#scratchUsed) {
-        source = scratch
-        start = this.#scratchUsed
-        length = encoder.encodeInto(data, start === 0 ? scratch : scratch.subarray(start)).written
-        this.#scratchUsed += length
-      } else {
-        source = data
-        length = Buffer.byteLength(data)
-      }
-    } else {
+  #encode(data: EntryData, name: string, staged: Staged): void {
+    staged.start = 0
+    if (typeof data !== 'string') {
       const view = data instanceof LogMessage ? data.bytes : data
       if (!ArrayBuffer.isView(view)) throw wrongType(name, 'a string, a Buffer, a TypedArray, a DataView or a LogMessage', data)
       // A view of our own: of fixed length, whatever the caller's class or buffer may do.
-      source = new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
-      length = source.length
+      const source = new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
+      staged.source = source
+      staged.length = source.length
+    } else if (data.length * 3 <= this.#scratch.length - this.#scratchUsed) {
+      const start = this.#scratchUsed
+      staged.source = this.#scratch
+      staged.start = start
+      staged.length = encoder.encodeInto(data, start === 0 ? this.#scratch : this.#scratch.subarray(start)).written
+      this.#scratchUsed = start + staged.length
+    } else {
+      staged.source = data
+      staged.length = Buffer.byteLength(data)
     }
-    if (length > this.#limits.maxEntryBytes) throw outOfRange(name, `at most ${this.#limits.maxEntryBytes} bytes (maxEntryBytes)`, length)
-    this.#sources[index] = source
-    this.#starts[index] = start
-    this.#lengths[index] = length
-    this.count = index + 1
-    this.bytes += FRAME_OVERHEAD + length
+    if (staged.length > this.#limits.maxEntryBytes) throw outOfRange(name, `at most ${this.#limits.maxEntryBytes} bytes (maxEntryBytes)`, staged.length)
   }
 
   fill(target: Uint8Array, view: DataView, offset: number, claim: Claim): void {
+    if (this.count === 1) {
+      this.#fillFrame(this.#sole, target, view, offset, claim.sequence, claim.ticks)
+      return
+    }
     let at = offset
     for (let index = 0; index < this.count; index++) {
-      const length = this.#lengths[index]!
-      writeFrameHeader(view, at, length, claim.sequence + index, claim.ticks, this.#limits.tickBase)
-      this.#copy(index, target, view, at + FRAME_DATA)
-      sealFrame(target, view, at, length)
-      at += FRAME_OVERHEAD + length
+      const staged = this.#group[index]!
+      this.#fillFrame(staged, target, view, at, claim.sequence + index, claim.ticks)
+      at += FRAME_OVERHEAD + staged.length
     }
   }
 
-  #copy(index: number, target: Uint8Array, view: DataView, to: number): void {
-    const source = this.#sources[index]!
-    const length = this.#lengths[index]!
-    if (source === scratch) {
-      const start = this.#starts[index]!
-      if (length > WORD_COPY_BYTES) target.set(source.subarray(start, start + length), to)
-      else copyWords(scratchView, start, view, to, length)
-    } else if (typeof source === 'string') {
+  #fillFrame(staged: Staged, target: Uint8Array, view: DataView, at: number, sequence: number, ticks: number): void {
+    const { source, start, length } = staged
+    const { operations, bytes } = this.#ring
+    writeFrameHeader(view, at, length, sequence, ticks, this.#limits.tickBase)
+    const to = at + FRAME_DATA
+    if (operations === undefined || target !== bytes) {
+      this.#copy(source, start, length, target, to)
+      sealFrame(target, view, at, length)
+      return
+    }
+    const base = bytes.byteOffset
+    if (source === this.#scratch) operations.copy(base + to, source.byteOffset + start, length)
+    else this.#copy(source, start, length, target, to)
+    if (length < ZLIB_FROM_BYTES) view.setInt32(to + length, operations.crc32(base + at, base + to + length), true)
+    else sealFrame(target, view, at, length)
+    // The caller's memory must not be kept alive by a staging area at rest.
+    staged.source = NOTHING
+  }
+
+  #copy(source: Uint8Array | string, start: number, length: number, target: Uint8Array, to: number): void {
+    if (typeof source === 'string') {
       const written = (target as Buffer).write(source, to, length, 'utf8')
       if (written !== length) throw new RangeError(`text of ${length} bytes was encoded as ${written}`)
     } else {
-      target.set(source, to)
+      target.set(source.length === length ? source : source.subarray(start, start + length), to)
     }
-    // The caller's memory must not be kept alive by a staging area at rest.
-    if (source !== scratch) this.#sources[index] = scratch
   }
 
   /** A copy that stays as it is when this one is used again. */
-  snapshot(): Stretch {
-    const copy = new Staging(this.#limits)
-    for (let index = 0; index < this.count; index++) {
-      const source = this.#sources[index]!
-      const start = this.#starts[index]!
-      copy.#add(typeof source === 'string' ? Buffer.from(source) : source.slice(start, start + this.#lengths[index]!), 'data')
-    }
-    return copy
+  snapshot(): Staging {
+    const copy = new Staging(this.#ring, this.#limits, NOTHING)
+    const staged = this.count === 1 ? [this.#sole] : this.#group.slice(0, this.count)
+    const entries = staged.map(({ source, start, length }) => typeof source === 'string' ? Buffer.from(source) : source.slice(start, start + length))
+    return copy.stageGroup(entries)
   }
-}
-
-function copyWords(from: DataView, start: number, to: DataView, offset: number, length: number): void {
-  let done = 0
-  for (; done + 4 <= length; done += 4) to.setInt32(offset + done, from.getInt32(start + done, true), true)
-  for (; done < length; done++) to.setUint8(offset + done, from.getUint8(start + done))
 }

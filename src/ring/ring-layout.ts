@@ -1,8 +1,8 @@
 /**
  * The shared memory of one log, and the protocol on it.
  *
- * Three shared buffers and an arena: *control* (words below), *slots* (two words a sequence in flight),
- * *bytes* (the ring: frames as on disk, packed) and the *arena* for entries too large for the ring.
+ * One shared memory with *control* (words below), *scratch* (of each thread), *slots* (two words a sequence in flight)
+ * and *bytes* (the ring: frames as on disk, packed); and the *arena*, a buffer of its own, for entries too large for the ring.
  * All words are 32 bits. A word that `Atomics` touches is never touched plainly while shared.
  *
  * ## Positions
@@ -134,6 +134,12 @@ export const RECORD_BASE = 16384 / 4
 export const RECORD = { thread: 0, startLow: 1, startHigh: 2, phase: 3, dead: 4 } as const
 /** Bytes of the control words. */
 export const CONTROL_BYTES = RECORD_BASE * 4 + MAX_RECORDS * RECORD_WORDS * 4
+/** Behind the control words: the CRC tables, then a scratch for each record, where its thread encodes text. */
+export const CRC_TABLE_OFFSET = CONTROL_BYTES
+export const SCRATCH_BYTES = 16384
+export const SCRATCH_OFFSET = 2 * 65536
+/** Behind the scratches: slots, then the ring. Both are multiples of 64 bytes. */
+export const SLOTS_OFFSET = SCRATCH_OFFSET + MAX_RECORDS * SCRATCH_BYTES
 
 /** A slot: the start position (in a group's second slot: its count), and the mark. */
 export const SLOT_WORDS = 2
