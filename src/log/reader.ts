@@ -98,7 +98,8 @@ class LogReader {
   async next(): Promise<LogEntry[] | undefined> {
     const visible = this.#horizon.visible()
     if (visible !== undefined && this.#next > visible) return await this.#atEnd()
-    if (this.#file === undefined && !this.#openSegment()) return await this.#withoutSegment(visible)
+    // A segment that was sealed meanwhile makes visible what was held back of it, and no next one need ever come.
+    if (this.#file === undefined && !this.#openSegment()) return this.#held.length > 0 ? this.#takeVisible() : await this.#withoutSegment(visible)
     const ending = await this.#readBlock(visible)
     const entries = this.#takeVisible()
     if (ending !== undefined) {
