@@ -1,0 +1,174 @@
+/** Reading a log's directory without opening it, in this process or another, beside a live writer. */
+
+import { fork, type ChildProcess } from 'node:child_process'
+import { on, once } from 'node:events'
+import { mkdtempSync, rmSync, truncateSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { openLog, readLog, readLogBatches, type Log, type LogOptions, type ReadLogOptions } from '../../dist/src/index.js'
+import { SegmentMaker, textOf, upTo } from '../recovery/made-segments.js'
+
+const READER = fileURLToPath(new URL('./fixtures/reading-process.mjs', import.meta.url))
+
+interface Seen { readonly sequence?: number; readonly text?: string; readonly end?: string; readonly started?: boolean }
+
+let directory: string
+let log: Log | undefined
+const children: ChildProcess[] = []
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'ringwal-elsewhere-'))
+})
+
+afterEach(async () => {
+  for (const child of children.splice(0)) {
+    if (child.exitCode !== null || child.signalCode !== null) continue
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+  }
+  await log?.close().catch(() => undefined)
+  log = undefined
+  rmSync(directory, { recursive: true })
+})
+
+async function open(options: Partial<LogOptions> = {}): Promise<Log> {
+  log = await openLog({ directory, ...options })
+  return log
+}
+
+/** What another process sees, message by message. The process has started when this resolves. */
+async function readInProcess(options: ReadLogOptions): Promise<AsyncIterator<Seen>> {
+  const child = fork(READER, [directory, JSON.stringify(options)], { execArgv: [] })
+  children.push(child)
+  const messages = (on(child, 'message', { close: ['exit'] }) as AsyncIterable<[Seen]>)[Symbol.asyncIterator]()
+  expect((await messages.next()).value![0]).toEqual({ started: true })
+  return { next: async () => ({ done: false, value: (await messages.next()).value?.[0] as Seen }) }
+}
+
+async function seenUntilEnd(reader: AsyncIterator<Seen>): Promise<{ sequences: number[]; end: string }> {
+  const sequences: number[] = []
+  for (;;) {
+    const { value } = await reader.next()
+    if (value.end !== undefined) return { sequences, end: value.end }
+    sequences.push(value.sequence!)
+  }
+}
+
+async function sequencesHere(options: ReadLogOptions = {}): Promise<number[]> {
+  const read: number[] = []
+  for await (const entry of readLog(directory, options)) read.push(entry.sequence)
+  return read
+}
+
+test('another process reads what a closed log holds', async () => {
+  const target = await open({ maxSegmentEntries: 40 })
+  for (let count = 0; count < 150; count++) target.append(`entry ${count + 1}`)
+  await target.close()
+  expect(await seenUntilEnd(await readInProcess({ fromSequence: 3 }))).toEqual({ sequences: upTo(150).slice(2), end: 'done' })
+})
+
+test('another process that follows sees every entry, the last one too once the log is idle', async () => {
+  const target = await open()
+  const reader = await readInProcess({ follow: true, limit: 60 })
+  for (let round = 0; round < 20; round++) {
+    target.append(`a ${round}`)
+    target.append(`b ${round}`)
+    await target.write(`c ${round}`)
+  }
+  // Nothing more is written: only the mark of an idle log can show the last batch.
+  expect(await seenUntilEnd(reader)).toEqual({ sequences: upTo(60), end: 'done' })
+  expect(target.durableSequence).toBe(60)
+})
+
+test('another process follows across rolls and sees the seal of a log that is closed', async () => {
+  const target = await open({ maxSegmentEntries: 25 })
+  const reader = await readInProcess({ follow: true, limit: 201 })
+  for (let count = 0; count < 200; count++) {
+    target.append(`entry ${count + 1}`)
+    if (count % 10 === 9) await target.flush()
+  }
+  await target.roll()
+  target.append('the last')
+  await target.close()
+  expect(await seenUntilEnd(reader)).toEqual({ sequences: upTo(201), end: 'done' })
+})
+
+test('a follower that came before the first segment sees it come', async () => {
+  const target = await open()
+  const reader = await readInProcess({ follow: true, limit: 1 })
+  await target.write('first')
+  expect((await reader.next()).value).toEqual({ sequence: 1, text: 'first' })
+})
+
+test('what no mark proves durable is only seen by who asks for it', async () => {
+  new SegmentMaker(directory).make({ batches: [3, 2] })
+  expect(await sequencesHere()).toEqual(upTo(3))
+  expect(await sequencesHere({ includeWritten: true })).toEqual(upTo(5))
+  expect(await seenUntilEnd(await readInProcess({ includeWritten: true }))).toEqual({ sequences: upTo(5), end: 'done' })
+})
+
+test('under manual durability nothing is seen elsewhere before a sync, and all of it after', async () => {
+  const target = await open({ durability: 'manual' })
+  target.append('one')
+  target.append('two')
+  while (target.stats().unwritten > 0) await new Promise(setImmediate)
+  expect(await sequencesHere()).toEqual([])
+  expect(await sequencesHere({ includeWritten: true })).toEqual([1, 2])
+  await target.flush()
+  const following = readLog(directory, { follow: true, limit: 2 })
+  expect((await following.next()).value!.text()).toBe('one')
+  expect((await following.next()).value!.text()).toBe('two')
+})
+
+test('a batch without its trailer is not shown, even to who asks for what is written', async () => {
+  const { path, ends } = new SegmentMaker(directory).make({ batches: [3, 2] })
+  truncateSync(path, ends[2]! - 20)
+  expect(await sequencesHere({ includeWritten: true })).toEqual(upTo(3))
+})
+
+test('batches and single entries are the same, and the limit holds for both', async () => {
+  const maker = new SegmentMaker(directory)
+  maker.make({ batches: [30, 20], seal: true })
+  maker.make({ batches: [50], seal: true })
+  const inBatches: number[] = []
+  for await (const batch of readLogBatches(directory, { limit: 70 })) {
+    expect(batch.length).toBeGreaterThan(0)
+    for (const entry of batch) {
+      expect(entry.text()).toBe(textOf(entry.sequence))
+      inBatches.push(entry.sequence)
+    }
+  }
+  expect(inBatches).toEqual(upTo(70))
+  expect(await sequencesHere({ limit: 70 })).toEqual(inBatches)
+})
+
+test('an abort ends a following reading elsewhere too, with its reason, and lets go of the directory', async () => {
+  new SegmentMaker(directory).make({ batches: [2], seal: true })
+  const controller = new AbortController()
+  const reason = new Error('enough')
+  const following = readLog(directory, { follow: true, signal: controller.signal })
+  await following.next()
+  await following.next()
+  const waiting = following.next()
+  controller.abort(reason)
+  await expect(waiting).rejects.toBe(reason)
+})
+
+test('a follower that is left early ends at once', async () => {
+  new SegmentMaker(directory).make({ batches: [2], seal: true })
+  for await (const entry of readLog(directory, { follow: true })) if (entry.sequence === 2) break
+  expect(await sequencesHere()).toEqual([1, 2])
+})
+
+test('a reader takes no lock: it reads beside the writer, and the writer opens beside it', async () => {
+  new SegmentMaker(directory).make({ batches: [2], seal: true })
+  const following = readLog(directory, { follow: true })
+  await following.next()
+  const target = await open()
+  await target.write('three')
+  await following.next()
+  expect((await following.next()).value!.text()).toBe('three')
+  await following.return()
+})
