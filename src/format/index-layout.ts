@@ -37,6 +37,11 @@ export const INDEX_FOOTER_BYTES = FOOTER_BYTES + FRAME_CHECKSUM_BYTES
 /** The smallest index frame. */
 export const MIN_INDEX_FRAME_BYTES = FRAME_OVERHEAD + ENTRIES + FOOTER_BYTES
 
+/** The most that the index of a segment of `segmentBytes` takes. */
+export function largestIndexBytes(segmentBytes: number): number {
+  return MIN_INDEX_FRAME_BYTES + Math.ceil(segmentBytes / INDEX_INTERVAL_BYTES) * ENTRY_BYTES
+}
+
 /** One indexed frame. */
 export interface IndexEntry {
   readonly sequence: number

@@ -17,7 +17,7 @@ import { readEntryBatches } from './reader.js'
  */
 export function readLogBatches(directory: string, options: ReadLogOptions = {}): AsyncGenerator<LogEntry[], void, undefined> {
   const path = checkDirectory('directory', directory)
-  const plan = resolveReadOptions(options)
+  const plan = resolveReadOptions(options, true)
   return readDirectory(path, plan, options.includeWritten === true)
 }
 

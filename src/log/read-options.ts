@@ -23,13 +23,15 @@ export interface ReadLogOptions extends ReadOptions {
   readonly includeWritten?: boolean
 }
 
-const KNOWN = ['fromSequence', 'fromTimestamp', 'limit', 'follow', 'signal', 'includeWritten']
+const KNOWN = ['fromSequence', 'fromTimestamp', 'limit', 'follow', 'signal']
+const KNOWN_ELSEWHERE = [...KNOWN, 'includeWritten']
 
-/** Checks the options of a reading. Throws `TypeError` or `RangeError` that names the option. */
-export function resolveReadOptions(options: ReadLogOptions = {}): ReadPlan {
+/** Checks the options of a reading in the writing process, or elsewhere. Throws `TypeError` or `RangeError` that names the option. */
+export function resolveReadOptions(options: ReadLogOptions = {}, isElsewhere = false): ReadPlan {
   if (options === null || typeof options !== 'object') throw wrongType('options', 'an object', options)
   for (const name of Object.keys(options)) {
-    if (!KNOWN.includes(name)) throw wrongValue(`options.${name}`, `one of the known options: ${KNOWN.join(', ')}`, options[name as keyof ReadLogOptions])
+    const known = isElsewhere ? KNOWN_ELSEWHERE : KNOWN
+    if (!known.includes(name)) throw wrongValue(`options.${name}`, `one of the known options: ${known.join(', ')}`, options[name as keyof ReadLogOptions])
   }
   const { fromSequence = 1, fromTimestamp, limit = Infinity, follow = false, signal } = options
   if (typeof fromSequence !== 'number') throw wrongType('options.fromSequence', 'an integer', fromSequence)

@@ -218,11 +218,11 @@ class LogReader {
       this.#look()
       return true
     }
-    if (isSealed || isStillBehind) throw this.#corrupt(ending)
     if (this.#hasNextSegment()) {
       this.#leaveSegment()
       return true
     }
+    if (isSealed || isStillBehind) throw this.#corrupt(ending)
     // Zeros at the end of a tail that is followed are what they seem; anything else is held against later marks.
     if (!this.#plan.follow || (ending !== 'zeros' && ending !== 'short')) {
       const behind = searchBehind(this.#file!, this.#segment.name.uuid, this.#window.offset, this.#file!.size())

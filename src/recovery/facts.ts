@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import type { Disk, DiskFile } from '../disk/disk.js'
 import { controlKind } from '../format/control-layout.js'
-import { frameSequence } from '../format/frame-layout.js'
+import { frameSequence, frameTicks, type FrameFault } from '../format/frame-layout.js'
 import type { SparseIndex } from '../format/index-layout.js'
 import { parseSegmentName, type SegmentName } from '../format/segment-name.js'
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, type HeaderFault, type SegmentHeader } from '../format/segment-layout.js'
@@ -20,13 +20,23 @@ export interface SegmentFacts {
   readonly name: SegmentName
   readonly path: string
   readonly fileBytes: number
-  readonly header: SegmentHeader | HeaderFault
+  readonly header: SegmentHeader | HeaderFault | 'stale'
   /** Of a sealed segment: its index, its first trailer, and the last trailer that carries cursors. */
   readonly sealed: SealedFacts | undefined
   /** Of any other: what a scan of all its bytes found. */
   readonly scan: SegmentScan | undefined
-  /** It has frames but no trailer: not written by this project. Read, never changed. */
-  readonly isForeign: boolean
+  /** It has frames but no trailer, so it was not written by this project: what its frames say. Read, never changed. */
+  readonly foreign: ForeignFacts | undefined
+}
+
+/** What the frames of a segment without trailers say; of a sealed one, its header. */
+export interface ForeignFacts {
+  readonly lastSequence: number
+  readonly firstTicks: bigint
+  readonly lastTicks: bigint
+  readonly entryCount: number
+  /** File offset of the first byte that belongs to no valid frame; undefined when there is none. */
+  readonly faultOffset: number | undefined
 }
 
 /** What a sealed segment says of itself without being scanned. */
@@ -50,23 +60,41 @@ export function readFacts(disk: Disk, directory: string, name: SegmentName, prog
     const fileBytes = file.size()
     const start = Buffer.alloc(SEGMENT_HEADER_BYTES)
     const header = decodeSegmentHeader(start.subarray(0, file.read(start, 0)))
-    const isForeign = typeof header !== 'string' && isForeignSegment(file, fileBytes, header)
-    const isSealed = typeof header !== 'string' && header.sealed
+    const foreign = typeof header === 'string' ? undefined : readForeign(file, fileBytes, header)
+    const sealed = typeof header !== 'string' && header.sealed && foreign === undefined ? readSealed(file, fileBytes, name.uuid) : undefined
+    // A header names no UUID. Where nothing else in the file has its UUID, and not even the size fits, the header was left by a file
+    // that had these blocks before. (A whole segment under another name has the size: that is damage, not a torn start.)
+    const isStale = sealed !== undefined && sealed.index === undefined && sealed.previousUuid === undefined
+      && typeof header !== 'string' && header.bytes !== fileBytes
+    const isRead = foreign !== undefined || (sealed !== undefined && !isStale)
     return {
-      name, path, fileBytes, header, isForeign,
-      sealed: isSealed && !isForeign ? readSealed(file, fileBytes, name.uuid) : undefined,
-      scan: isSealed || isForeign ? undefined : scanSegment(file, name.uuid, fileBytes, progress),
+      name, path, fileBytes, foreign,
+      header: isStale ? 'stale' : header,
+      sealed: isStale ? undefined : sealed,
+      scan: isRead ? undefined : scanSegment(file, name.uuid, fileBytes, progress),
     }
   } finally {
     file.close()
   }
 }
 
-/** A first frame that is an entry with the header's first sequence, where this project always has a trailer. */
-function isForeignSegment(file: DiskFile, fileBytes: number, header: SegmentHeader): boolean {
+/** A first frame that is an entry with the header's first sequence stands where this project always has a trailer. */
+function readForeign(file: DiskFile, fileBytes: number, header: SegmentHeader): ForeignFacts | undefined {
   const window = new FrameWindow(SEGMENT_HEADER_BYTES, fileBytes, FIRST_READ_BYTES)
-  const size = checkBlocking(window, file)
-  return typeof size === 'number' && frameSequence(window.view, window.at) === header.firstSequence
+  const first = checkBlocking(window, file)
+  if (typeof first !== 'number' || frameSequence(window.view, window.at) !== header.firstSequence) return undefined
+  if (header.sealed) return { ...header, faultOffset: undefined }
+  const firstTicks = frameTicks(window.view, window.at)
+  let lastTicks = firstTicks
+  let next = header.firstSequence
+  for (let size: number | FrameFault = first; typeof size === 'number'; size = checkBlocking(window, file)) {
+    if (frameSequence(window.view, window.at) !== next) break
+    lastTicks = frameTicks(window.view, window.at)
+    next++
+    window.advance(size)
+  }
+  const faultOffset = window.offset < fileBytes ? window.offset : undefined
+  return { lastSequence: next - 1, firstTicks, lastTicks, entryCount: next - header.firstSequence, faultOffset }
 }
 
 function readSealed(file: DiskFile, fileBytes: number, uuid: Uint8Array): SealedFacts {

@@ -75,7 +75,7 @@ export function recover(disk: Disk, directory: string): Recovered {
       entries += verdict.facts.scan!.entryCount
     } else {
       bytes += verdict.facts.fileBytes
-      if (verdict.kind === 'keep' && typeof verdict.facts.header !== 'string') entries += verdict.facts.header.entryCount
+      if (typeof verdict.facts.header !== 'string') entries += (verdict.facts.foreign ?? verdict.facts.header).entryCount
     }
     isChanged ||= verdict.kind !== 'keep'
   }

@@ -19,10 +19,11 @@ export interface SegmentSummary {
 }
 
 /** The numbers of one segment. */
-export function summarize({ path, fileBytes, header, scan, isForeign }: SegmentFacts): SegmentSummary {
-  if (typeof header !== 'string' && (header.sealed || isForeign)) {
-    const { firstSequence, lastSequence, entryCount, firstTicks, lastTicks } = header
-    return { file: path, state: isForeign ? 'foreign' : 'sealed', firstSequence, lastSequence, entries: entryCount, bytes: fileBytes, ...times(entryCount, firstTicks, lastTicks) }
+export function summarize({ path, fileBytes, header, scan, foreign }: SegmentFacts): SegmentSummary {
+  if (typeof header !== 'string' && (header.sealed || foreign !== undefined)) {
+    const { firstSequence } = header
+    const { lastSequence, entryCount, firstTicks, lastTicks } = foreign ?? header
+    return { file: path, state: foreign === undefined ? 'sealed' : 'foreign', firstSequence, lastSequence, entries: entryCount, bytes: fileBytes, ...times(entryCount, firstTicks, lastTicks) }
   }
   if (scan?.lastSequence !== undefined) {
     const { firstSequence, lastSequence, entryCount, firstTicks, lastTicks } = scan

@@ -7,7 +7,8 @@
  *
  * | segment | facts | verdict |
  * | --- | --- | --- |
- * | foreign (frames, no trailers) | — | keep |
+ * | foreign (frames, no trailers) | sealed, or frames to its end | keep |
+ * | foreign | otherwise | corrupt |
  * | sealed | size, index, first trailer as they must be | keep |
  * | sealed | otherwise | corrupt |
  * | version unknown | — | corrupt |
@@ -22,9 +23,10 @@
  * page cache, when the next segment was begun.)
  */
 
+import type { SegmentHeader } from '../format/segment-layout.js'
 import type { Cursor } from '../format/trailer-layout.js'
 import { uuidToHex } from '../format/uuid.js'
-import type { SegmentFacts } from './facts.js'
+import type { ForeignFacts, SegmentFacts } from './facts.js'
 
 /** What is to be done with one segment. */
 export type Verdict =
@@ -67,7 +69,7 @@ export function judge(unordered: readonly SegmentFacts[]): Judgement {
     verdicts.push(verdict)
     if (verdict.kind === 'corrupt') lastSequence = Math.max(lastSequence, verdict.damage.lastSequence)
     else if (verdict.kind !== 'remove') lastSequence = Math.max(lastSequence, verdict.lastSequence)
-    const ticks = segment.scan?.lastTicks ?? (typeof segment.header === 'string' ? 0n : segment.header.lastTicks)
+    const ticks = segment.foreign?.lastTicks ?? segment.scan?.lastTicks ?? (typeof segment.header === 'string' ? 0n : segment.header.lastTicks)
     if (ticks > lastTicks) lastTicks = ticks
     cursors = cursorsOf(segment) ?? cursors
   }
@@ -110,8 +112,8 @@ function cursorsOf(segment: SegmentFacts): readonly Cursor[] | undefined {
  * Of an open segment only its own first trailer tells: a header names no UUID, so the blocks of a new file may show that of a
  * segment which was removed from them.
  */
-function firstSequenceOf({ header, isForeign, scan }: SegmentFacts): number | undefined {
-  return typeof header !== 'string' && (header.sealed || isForeign) ? header.firstSequence : scan?.firstSequence
+function firstSequenceOf({ header, foreign, scan }: SegmentFacts): number | undefined {
+  return typeof header !== 'string' && (header.sealed || foreign !== undefined) ? header.firstSequence : scan?.firstSequence
 }
 
 interface Surroundings {
@@ -129,7 +131,8 @@ function judgeSegment(segment: SegmentFacts, around: Surroundings): Verdict {
     const misplaced = checkPlace(segment, first, around)
     if (misplaced !== undefined) return misplaced
   }
-  if (typeof header !== 'string' && (segment.isForeign || header.sealed)) return judgeSealed(segment, header.firstSequence, header.lastSequence)
+  if (segment.foreign !== undefined) return judgeForeign(segment, segment.foreign, first!)
+  if (typeof header !== 'string' && header.sealed) return judgeSealed(segment, header)
   const claimed = first ?? (typeof header === 'string' ? 1 : header.firstSequence)
   const lastBefore = around.before?.lastSequence ?? claimed - 1
   if (scan?.lastSequence === undefined) {
@@ -146,26 +149,27 @@ function judgeSegment(segment: SegmentFacts, around: Surroundings): Verdict {
   }
 }
 
-function judgeSealed(segment: SegmentFacts, first: number, last: number): Verdict {
-  if (typeof segment.header === 'string') throw new TypeError('a sealed segment has a header')
-  if (!segment.isForeign) {
-    if (segment.fileBytes !== segment.header.bytes) {
-      return corrupt(segment, `its size is ${segment.fileBytes} bytes, its header says ${segment.header.bytes}`, 48, first, last)
-    }
-    if (segment.sealed?.index === undefined) return corrupt(segment, 'its index is damaged', segment.fileBytes, first, last)
-    if (segment.sealed.previousUuid === undefined) return corrupt(segment, 'its first trailer is damaged', 128, first, last)
-  }
+function judgeForeign(segment: SegmentFacts, { lastSequence, faultOffset }: ForeignFacts, firstSequence: number): Verdict {
+  if (faultOffset === undefined) return { kind: 'keep', facts: segment, firstSequence, lastSequence }
+  return corrupt(segment, 'it was written elsewhere, and not all of it is frames', faultOffset, lastSequence + 1, lastSequence + 1)
+}
+
+function judgeSealed(segment: SegmentFacts, header: SegmentHeader): Verdict {
+  const { firstSequence: first, lastSequence: last } = header
+  if (segment.fileBytes !== header.bytes) return corrupt(segment, `its size is ${segment.fileBytes} bytes, its header says ${header.bytes}`, 48, first, last)
+  if (segment.sealed?.index === undefined) return corrupt(segment, 'its index is damaged', segment.fileBytes, first, last)
+  if (segment.sealed.previousUuid === undefined) return corrupt(segment, 'its first trailer is damaged', 128, first, last)
   return { kind: 'keep', facts: segment, firstSequence: first, lastSequence: last }
 }
 
 /** A segment follows the one before it without a gap or an overlap, and names it. */
 function checkPlace(segment: SegmentFacts, first: number, { before }: Surroundings): Verdict | undefined {
-  if (before === undefined || segment.isForeign) return undefined
+  if (before === undefined) return undefined
   const { lastSequence } = before
   if (first > lastSequence + 1) return corrupt(segment, `the segment before it is missing: it begins with ${first}`, 8, lastSequence + 1, first - 1)
   if (first <= lastSequence) return corrupt(segment, `it overlaps the segment before it: it begins with ${first}, that one ends with ${lastSequence}`, 8, first, lastSequence)
   const previous = segment.scan?.previousUuid ?? segment.sealed?.previousUuid
-  if (previous === undefined || before.facts.isForeign || Buffer.compare(previous, before.facts.name.uuid) === 0) return undefined
+  if (previous === undefined || before.facts.foreign !== undefined || Buffer.compare(previous, before.facts.name.uuid) === 0) return undefined
   return corrupt(segment, `it follows segment ${uuidToHex(previous)}, which is not there`, 128, first, first)
 }
 

@@ -34,7 +34,7 @@ export function findDamage(disk: Disk, facts: SegmentFacts, progress?: ScanProgr
   const header = facts.header as SegmentHeader
   const file = disk.open(facts.path, 'read')
   try {
-    if (facts.isForeign) {
+    if (facts.foreign !== undefined) {
       const end = header.sealed ? facts.fileBytes : undefined
       return walkFrames(file, facts, { offset: SEGMENT_HEADER_BYTES, next: header.firstSequence, end, index: [] })
     }

@@ -106,15 +106,15 @@ export async function verifyDirectory(disk: Disk, directory: string, { onProgres
 
 /** What is wrong inside a segment that opening would keep unread; undefined when its file has been removed. */
 async function checkKept(disk: Disk, { facts }: Verdict, progress: ScanProgress): Promise<VerifyDamage[] | undefined> {
-  const { header, isForeign, path } = facts
-  if (typeof header === 'string' || !(header.sealed || isForeign)) return []
+  const { header, foreign, path } = facts
+  if (typeof header === 'string' || !(header.sealed || foreign !== undefined)) return []
   await nextTurn()
   return ifPresent(() => findDamage(disk, facts, progress).map((finding) => ({ ...finding, file: path })))
 }
 
 /** Of a sealed segment opening can only say that all of it is in doubt; its frames tell what is really damaged. */
-function moreExact({ header, isForeign }: SegmentFacts, judged: readonly VerifyDamage[], found: readonly VerifyDamage[]): VerifyDamage[] {
-  if (typeof header === 'string' || !header.sealed || isForeign) return [...judged, ...found]
+function moreExact({ header, foreign }: SegmentFacts, judged: readonly VerifyDamage[], found: readonly VerifyDamage[]): VerifyDamage[] {
+  if (typeof header === 'string' || !header.sealed || foreign !== undefined) return [...judged, ...found]
   const isWhole = (damage: VerifyDamage): boolean => damage.offset !== 8
     && damage.firstSequence === header.firstSequence && damage.lastSequence === header.lastSequence
   const kept = judged.flatMap((damage) => {

@@ -216,5 +216,5 @@ function zeros(bytes: number): Uint8Array[] {
   return buffers
 }
 
-/** The smallest segment that holds anything: header, first trailer, and a batch of one empty entry. */
-export const SMALLEST_SEGMENT_BYTES = SEGMENT_HEADER_BYTES + 2 * TRAILER_BYTES + 28
+/** A segment without a batch: header and first trailer (without cursors). */
+export const EMPTY_SEGMENT_BYTES = SEGMENT_HEADER_BYTES + TRAILER_BYTES

@@ -8,7 +8,7 @@
 
 import type { Disk } from '../disk/disk.js'
 import { encodeRange, RANGE_FRAME_BYTES } from '../format/control-layout.js'
-import { INDEX_INTERVAL_BYTES } from '../format/index-layout.js'
+import { INDEX_INTERVAL_BYTES, largestIndexBytes } from '../format/index-layout.js'
 import { relativeTicks, tickBase } from '../format/ticks.js'
 import { TRAILER_BYTES, type Cursor } from '../format/trailer-layout.js'
 import type { Recovered } from '../recovery/recover.js'
@@ -22,7 +22,7 @@ import type { DeathProof } from '../ring/records.js'
 import type { Ring } from '../ring/ring.js'
 import { COUNTER, sequenceReached, WORD } from '../ring/ring-layout.js'
 import { sleepForSequence } from '../ring/wake.js'
-import { Tail } from '../segment/tail.js'
+import { EMPTY_SEGMENT_BYTES, Tail } from '../segment/tail.js'
 import { signal } from '../sync/event-count.js'
 import type { WriterOptions } from './writer-options.js'
 
@@ -97,15 +97,26 @@ export class Writer {
   }
 
   #drainLimits(): Parameters<typeof drain>[2] {
-    const { maxBatchBytes, maxSegmentBytes, maxSegmentEntries } = this.#options
+    const { maxBatchBytes, maxSegmentEntries } = this.#options
     const tail = this.#tail
-    const room = tail === undefined ? maxSegmentBytes : maxSegmentBytes - tail.endOffset - TRAILER_BYTES
+    // A tail without room is sealed before the batch, which then has a new one to itself.
+    const isFull = tail === undefined || this.#roomIn(tail.endOffset) <= 0 || this.#entriesLeft(tail) <= 0
     return {
-      bytes: Math.min(maxBatchBytes, room > 0 ? room : maxBatchBytes),
-      entries: tail === undefined ? maxSegmentEntries : Math.max(1, maxSegmentEntries - (tail.lastSequence - tail.firstSequence + 1)),
+      bytes: Math.min(maxBatchBytes, this.#roomIn(isFull ? EMPTY_SEGMENT_BYTES : tail.endOffset)),
+      entries: isFull ? maxSegmentEntries : this.#entriesLeft(tail),
       abortedBytes: RANGE_FRAME_BYTES,
       indexIntervalBytes: INDEX_INTERVAL_BYTES,
     }
+  }
+
+  /** Bytes of frames that a segment takes behind `endOffset`: less the batch's trailer, a closing mark, and the index at the end. */
+  #roomIn(endOffset: number): number {
+    const { maxSegmentBytes } = this.#options
+    return maxSegmentBytes - endOffset - 2 * TRAILER_BYTES - largestIndexBytes(maxSegmentBytes)
+  }
+
+  #entriesLeft(tail: Tail): number {
+    return this.#options.maxSegmentEntries - (tail.lastSequence - tail.firstSequence + 1)
   }
 
   /** What dead producers hold of the head, once that is proved. */
@@ -136,11 +147,10 @@ export class Writer {
 
   /** The tail that the batch goes to: a new one where it does not fit, or where there is none. */
   #tailFor(batch: DrainedBatch): Tail {
-    const { maxSegmentBytes, maxSegmentEntries } = this.#options
     const tail = this.#tail
-    if (tail !== undefined && tail.lastSequence >= tail.firstSequence) {
-      const isTooLong = tail.endOffset + batch.bytes + TRAILER_BYTES > maxSegmentBytes
-      const isTooMany = batch.lastSequence - tail.firstSequence + 1 > maxSegmentEntries
+    if (tail !== undefined && this.#hasEntries()) {
+      const isTooLong = batch.bytes > this.#roomIn(tail.endOffset)
+      const isTooMany = batch.lastSequence - batch.firstSequence + 1 > this.#entriesLeft(tail)
       if (isTooLong || isTooMany) this.#seal(tail)
     }
     this.#tail ??= this.#createTail(batch.firstSequence)

@@ -4,7 +4,6 @@
  */
 
 import type { Disk } from '../../dist/src/disk/disk.js'
-import type { Staging, StagingLimits } from '../../dist/src/log/staging.js'
 import type { Recovered } from '../../dist/src/recovery/recover.js'
 import type { Stretch } from '../../dist/src/ring/append.js'
 import type { Ring } from '../../dist/src/ring/ring.js'
@@ -54,12 +53,12 @@ export class LogSession {
     this.#tickBase = clock.tickBase
     this.#zeroTicks = clock.clockZeroTicks - time.monotonicMs * TICKS_PER_MS
     this.#record = code.attachRecord(this.#ring, { thread: 1, startLow: 1, startHigh: 1 }, () => false)
-    this.#staging = newStaging(code, this.#ring, this.#record.index, {
+    this.#staging = new code.Staging(this.#ring, {
       maxEntryBytes: MAX_ENTRY_BYTES,
       maxStretchBytes: Math.max(this.#ring.maxStretchBytes, this.#ring.arena.length),
       maxGroupEntries: options.slots / 2,
       tickBase: this.#tickBase,
-    })
+    }, code.recordScratch(this.#ring, this.#record.index))
     const lastTicks = code.absoluteTicks(clock.floorTicks, clock.tickBase)
     this.#writer = new code.Writer(this.#ring, disk, options.writer, recovered, lastTicks, ({ thread }) => this.#dead.has(thread))
   }
@@ -151,12 +150,6 @@ export class LogSession {
     const error = this.#code.endError(this.#ring)
     if (error?.code !== code) throw new Violation(`the log ended with ${error?.code}, expected ${code}`)
   }
-}
-
-/** The library's own staging, as it was made before and since it has its scratch in the ring's memory. */
-function newStaging(code: Code, ring: Ring, recordIndex: number, limits: StagingLimits): Staging {
-  const { Staging: Class, recordScratch } = code as unknown as { Staging: new (...args: unknown[]) => Staging; recordScratch?: (ring: Ring, index: number) => Uint8Array }
-  return recordScratch === undefined ? new Class(limits) : new Class(ring, limits, recordScratch(ring, recordIndex))
 }
 
 const rings = new WeakMap<Code, Map<string, Ring>>()

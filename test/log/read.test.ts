@@ -221,7 +221,7 @@ test('damage is reported at its place, after every entry before it', async () =>
   const target = await open({ preallocateBytes: 0 })
   await fill(target, 100)
   await target.roll()
-  const [{ file }] = target.segments() as [{ file: string }]
+  const { file } = target.segments()[0]!
   const offsets: number[] = []
   for await (const _ of target.read()) offsets.push(0)
   expect(offsets.length).toBe(100)

@@ -123,8 +123,12 @@ describe('bundled by esbuild', () => {
 
   async function bundle(name: string, source: string, options: BuildOptions): Promise<string> {
     writeFileSync(join(project, name), source)
+    return await bundleEntry(name, join(project, name), options)
+  }
+
+  async function bundleEntry(name: string, entry: string, options: BuildOptions): Promise<string> {
     const outfile = join(root, 'bundled', name)
-    const { warnings } = await build({ entryPoints: [join(project, name)], outfile, bundle: true, platform: 'node', logLevel: 'silent', ...options })
+    const { warnings } = await build({ entryPoints: [entry], absWorkingDir: project, outfile, bundle: true, platform: 'node', logLevel: 'silent', ...options })
     expect(warnings.map(({ id }) => id).filter((id) => id !== 'empty-import-meta')).toEqual([]) // used only without a workerUrl
     return outfile
   }
@@ -133,7 +137,7 @@ describe('bundled by esbuild', () => {
     ['ESM', 'esm', 'mjs', `import { openLog } from 'ringwal'\n${PROGRAM}\nawait main(process.argv[2], new URL('./worker.mjs', import.meta.url))`],
     ['CommonJS', 'cjs', 'cjs', `const { openLog } = require('ringwal')\nconst { pathToFileURL } = require('node:url')\n${PROGRAM}\nmain(process.argv[2], pathToFileURL(__dirname + '/worker.cjs'))`],
   ] as const)('to %s, with a worker bundled beside it, it runs where the package is not', async (_name, format, extension, source) => {
-    await bundle(`worker.${extension}`, "import 'ringwal/worker'", { format })
+    await bundleEntry(`worker.${extension}`, 'ringwal/worker', { format })
     const program = await bundle(`program.${extension}`, source, { format })
     expect(await run(process.execPath, [program, join(root, `log-${format}`)], root)).toBe('bundled\n')
   })

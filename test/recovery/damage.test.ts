@@ -76,7 +76,7 @@ test('a later segment proves the tail before it: a batch lost there is refused',
   const { path, ends } = maker.make({ batches: [2, 2] })
   maker.make({ batches: [1] })
   flip(path, ends[1]! + 40)
-  expectRefused({ file: path, offset: ends[1], firstSequence: 3, lastSequence: 4 })
+  expectRefused({ file: path, offset: ends[1]!, firstSequence: 3, lastSequence: 4 })
 })
 
 test('a sealed segment with a damaged header, index or size is refused at open', () => {
@@ -114,7 +114,7 @@ test('a frame damaged inside a sealed segment is not found at open, and reported
   const reading = (async () => {
     for await (const entry of readLog(directory)) read.push(entry.sequence)
   })()
-  await expect(reading).rejects.toMatchObject({ code: 'ERR_WAL_CORRUPT', file: path, offset: ends[1], firstSequence: 3, lastSequence: 6 })
+  await expect(reading).rejects.toMatchObject({ code: 'ERR_WAL_CORRUPT', file: path, offset: ends[1]!, firstSequence: 3, lastSequence: 6 })
   expect(read).toEqual([1, 2])
 })
 

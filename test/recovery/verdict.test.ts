@@ -23,7 +23,7 @@ function scan(overrides: Partial<SegmentScan> = {}): SegmentScan {
 }
 
 function segment(name: SegmentName, header: SegmentHeader | HeaderFault, overrides: Partial<SegmentFacts> = {}): SegmentFacts {
-  return { name, path: `/log/${name.name}`, fileBytes: 5000, header, sealed: undefined, scan: undefined, isForeign: false, ...overrides }
+  return { name, path: `/log/${name.name}`, fileBytes: 5000, header, sealed: undefined, scan: undefined, foreign: undefined, ...overrides }
 }
 
 function openHeader(firstSequence: number): SegmentHeader {
@@ -119,7 +119,7 @@ test('a sealed segment is kept if size, index and first trailer are as they must
 })
 
 test('a foreign segment is kept, and the next one follows it without naming it', () => {
-  const foreign = sealed(NAMES[0]!, 1, 10, NO_UUID, { isForeign: true, sealed: undefined })
+  const foreign = sealed(NAMES[0]!, 1, 10, NO_UUID, { foreign: { lastSequence: 10, firstTicks: 0n, lastTicks: 0n, entryCount: 10, faultOffset: undefined }, sealed: undefined })
   const { verdicts, lastSequence } = judge([foreign, segment(NAMES[1]!, openHeader(FIRST), { scan: scan({ previousUuid: OTHER_UUID }) })])
   expect(verdicts.map(({ kind }) => kind)).toEqual(['keep', 'seal'])
   expect(lastSequence).toBe(LAST)

@@ -41,7 +41,7 @@ function refusalOf(path: string): { file: string; offset: number; firstSequence:
     recover(nodeDisk, copy)
     return undefined
   } catch (error) {
-    const { file, offset, firstSequence, lastSequence } = error as Record<string, never>
+    const { file, offset, firstSequence, lastSequence } = error as { file: string; offset: number; firstSequence: number; lastSequence: number }
     return { file: join(path, basename(file)), offset, firstSequence, lastSequence }
   } finally {
     rmSync(copy, { recursive: true, force: true })
