@@ -17,6 +17,7 @@ const attached = new Map<string, LogProducer>()
 export function attachProducer(handle: LogHandle): Producer {
   const id = handle?.settings?.id
   if (typeof id !== 'string') throw new WalError('ERR_WAL_HANDLE', 'expected a handle from log.handle()')
+  for (const [other, producer] of attached) if (endError(producer.ring) !== undefined) attached.delete(other)
   const known = attached.get(id)
   if (known !== undefined) return known
   const producer = new LogProducer(handle, () => attached.delete(id))

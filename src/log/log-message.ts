@@ -17,6 +17,11 @@ export class LogMessage {
   #buffer = Buffer.allocUnsafeSlow(FIRST_BYTES)
   #length = 0
 
+  /** The bytes of what is really a message, whatever a subclass or a proxy may say; undefined of anything else. Runs no code of the caller's. */
+  static bytesOf(value: object): Buffer | undefined {
+    return #buffer in value ? value.#buffer.subarray(0, value.#length) : undefined
+  }
+
   /** Bytes written so far. */
   get length(): number {
     return this.#length

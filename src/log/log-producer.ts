@@ -18,11 +18,13 @@ import { WORD } from '../ring/ring-layout.js'
 import { wakeWriter } from '../ring/wake.js'
 import { createDestination, type Destination, type DestinationOptions } from './destination.js'
 import { Staging, type EntryData } from './staging.js'
-import { waitForRoom, waitUntilDurable } from './blocking-wait.js'
+import { failIfWriterDied, waitForRoom, waitUntilDurable } from './blocking-wait.js'
 import { Waiters } from './waiters.js'
 import type { FlushOutcome, FlushSyncOptions, LogHandle, Producer, ProducerSettings, Receipt, WaitOptions } from './producer.js'
 
 const DEFAULT_FLUSH_TIMEOUT_MS = 10_000
+/** While the ring stays full, how often to look whether the writer still lives. */
+const WRITER_LOOK_MS = 100
 
 /** A producer on the calling thread. */
 export class LogProducer implements Producer {
@@ -37,6 +39,8 @@ export class LogProducer implements Producer {
   readonly #onClose: () => void
   #isClosed = false
   #isExiting = false
+  #closing: Promise<void> | undefined
+  #lastLookMs = 0
 
   constructor(handle: LogHandle, onClose: () => void) {
     this.ring = openRing(handle.ring)
@@ -135,13 +139,22 @@ export class LogProducer implements Producer {
     return !this.waiters.hasQueue && this.#tryAppend(this.#staging.stage(line), this.#claim) === CLAIMED
   }
 
-  async close(): Promise<void> {
-    if (this.#isClosed) return
-    await this.waiters.untilQueueEmpty(undefined).catch(() => undefined)
-    if (this.#isClosed) return
-    this.#isClosed = true
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    await this.drainQueue()
     freeRecord(this.ring, this.#record.index)
     this.#onClose()
+  }
+
+  /** Takes no more entries; resolves when those that wait for room have been accepted or refused. */
+  async drainQueue(): Promise<void> {
+    this.#isClosed = true
+    // What becomes of each is told to whoever wrote it.
+    await this.waiters.untilQueueEmpty(undefined).catch(() => undefined)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -168,8 +181,13 @@ export class LogProducer implements Producer {
     const status = appendStretch(this.ring, this.#record, stretch, claim, this.#clock())
     if (status === CLAIMED) return status
     if (status === CLAIM_REFUSED) throw endError(this.ring) ?? new WalError('ERR_WAL_CLOSED', 'the log is closing')
-    // A writer that lingers for more has enough.
+    // A writer that lingers for more has enough; one that is dead will never make room.
     wakeWriter(this.ring)
+    const nowMs = performance.now()
+    if (nowMs - this.#lastLookMs > WRITER_LOOK_MS) {
+      this.#lastLookMs = nowMs
+      failIfWriterDied(this.ring)
+    }
     return status
   }
 

@@ -220,7 +220,7 @@ class OpenLog implements Log {
   }
 
   async #close(): Promise<void> {
-    await this.#producer.waiters.untilQueueEmpty(undefined).catch(() => undefined)
+    await this.#producer.drainQueue()
     endClaims(this.#ring)
     wantClose(this.#ring)
     this.#worker.ref()

@@ -59,7 +59,7 @@ export async function* readEntryBatches(catalog: Catalog, horizon: Horizon, plan
     }
   } catch (error) {
     const { code, syscall, path } = error as NodeJS.ErrnoException
-    if (syscall === undefined || code === undefined) throw error
+    if (error instanceof WalError || syscall === undefined || code === undefined) throw error
     throw new WalError('ERR_WAL_IO', `cannot read the log in ${catalog.directory}: ${(error as Error).message}`, { file: path ?? catalog.directory }, error)
   } finally {
     reader.close()

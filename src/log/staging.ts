@@ -67,14 +67,17 @@ export class Staging implements Stretch {
     const { maxGroupEntries, maxStretchBytes } = this.#limits
     if (!Array.isArray(entries)) throw wrongType('entries', 'an array of entries', entries)
     const { length } = entries
-    if (length === 0 || length > maxGroupEntries) throw outOfRange('entries.length', `from 1 to ${maxGroupEntries} (half of ringSlots)`, length)
-    if (length === 1) return this.stage(entries[0]!)
+    if (!(length >= 1 && length <= maxGroupEntries)) throw outOfRange('entries.length', `from 1 to ${maxGroupEntries} (half of ringSlots)`, length)
+    // Taken out first: a getter or a proxy may append by itself, which uses this very staging area.
+    const taken: EntryData[] = []
+    for (let index = 0; index < length; index++) taken.push(entries[index]!)
+    if (length === 1) return this.stage(taken[0]!)
     this.#scratchUsed = 0
     this.bytes = 0
     this.count = length
     for (let index = 0; index < length; index++) {
       const staged = (this.#group[index] ??= { source: NOTHING, start: 0, length: 0 })
-      this.#encode(entries[index]!, `entries[${index}]`, staged)
+      this.#encode(taken[index]!, `entries[${index}]`, staged)
       this.bytes += FRAME_OVERHEAD + staged.length
     }
     if (this.bytes > maxStretchBytes) {
@@ -86,10 +89,8 @@ export class Staging implements Stretch {
   #encode(data: EntryData, name: string, staged: Staged): void {
     staged.start = 0
     if (typeof data !== 'string') {
-      const view = data instanceof LogMessage ? data.bytes : data
-      if (!ArrayBuffer.isView(view)) throw wrongType(name, 'a string, a Buffer, a TypedArray, a DataView or a LogMessage', data)
-      // A view of our own: of fixed length, whatever the caller's class or buffer may do.
-      const source = new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
+      const source = viewOf(data)
+      if (source === undefined) throw wrongType(name, 'a string, a Buffer, a TypedArray, a DataView or a LogMessage', data)
       staged.source = source
       staged.length = source.length
     } else if (data.length * 3 <= this.#scratch.length - this.#scratchUsed) {
@@ -153,4 +154,27 @@ export class Staging implements Stretch {
     const entries = staged.map(({ source, start, length }) => typeof source === 'string' ? Buffer.from(source) : source.slice(start, start + length))
     return copy.stageGroup(entries)
   }
+}
+
+/** Getters as the language defines them: a subclass's own could lie, or append by themselves. */
+const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object
+const typedArrayGetters = intrinsicGetters(typedArray)
+const dataViewGetters = intrinsicGetters(DataView.prototype)
+
+interface ViewGetters {
+  readonly buffer: (this: ArrayBufferView) => ArrayBufferLike
+  readonly byteOffset: (this: ArrayBufferView) => number
+  readonly byteLength: (this: ArrayBufferView) => number
+}
+
+function intrinsicGetters(prototype: object): ViewGetters {
+  const getter = (name: string): unknown => Object.getOwnPropertyDescriptor(prototype, name)!.get
+  return { buffer: getter('buffer'), byteOffset: getter('byteOffset'), byteLength: getter('byteLength') } as ViewGetters
+}
+
+/** A view of our own on the caller's bytes, of fixed length whatever their class or buffer may do; undefined of what has none. */
+function viewOf(data: unknown): Uint8Array | undefined {
+  if (!ArrayBuffer.isView(data)) return typeof data === 'object' && data !== null ? LogMessage.bytesOf(data) : undefined
+  const { buffer, byteOffset, byteLength } = data instanceof DataView ? dataViewGetters : typedArrayGetters
+  return new Uint8Array(buffer.call(data), byteOffset.call(data), byteLength.call(data))
 }

@@ -1,9 +1,9 @@
 /** The way of an entry from a producer's thread into the ring: steps [enter] to [leave] of ring-layout.ts. */
 
 import { CLAIM_FULL, CLAIMED, claimStretch, type Claim } from './claim.js'
-import type { ProducerRecord } from './records.js'
+import type { Debt, ProducerRecord } from './records.js'
 import type { Ring } from './ring.js'
-import { MARK, MARK_SHIFT, SLOT_MARK, SLOT_START, SLOT_WORDS, WORD } from './ring-layout.js'
+import { MARK, MARK_SHIFT, SLOT_MARK, WORD } from './ring-layout.js'
 import { wakeForSequence } from './wake.js'
 
 /**
@@ -21,35 +21,43 @@ export interface Stretch {
 /**
  * Appends a stretch: claims, fills, publishes, wakes. Returns {@link CLAIMED} (`claim` tells where), `CLAIM_FULL`
  * (no room, or the arena is taken; nothing was changed), or `CLAIM_REFUSED` (the log has ended). Never blocks.
- * What `fill` throws is thrown on, after the stretch was published as aborted: its sequences stay, empty.
+ * What `fill` throws (on a full stack anything may) is thrown on, after the stretch was published as aborted: its sequences
+ * stay, empty.
  */
 export function appendStretch(ring: Ring, record: ProducerRecord, stretch: Stretch, claim: Claim, ticks: number): number {
-  const { atomics, words } = ring
-  const phase = record.phase | 1
+  const { atomics, words, slots } = ring
+  const { debt } = record
   // [enter] The writer waits for this record before it calls anything of its claims dead. Pairs with [note].
-  atomics.store(words, record.phaseIndex, phase)
-  record.phase = (phase + 1) | 0
+  atomics.store(words, record.phaseIndex, (record.phase + 1) | 0)
+  record.phase = (record.phase + 2) | 0
+  let isPublished = false
   try {
-    return stretch.bytes <= ring.maxStretchBytes
-      ? appendThroughRing(ring, stretch, claim, ticks)
+    const status = stretch.bytes <= ring.maxStretchBytes
+      ? appendThroughRing(ring, record, stretch, claim, ticks)
       : appendThroughArena(ring, record, stretch, claim, ticks)
-  } finally {
-    // [leave] Nothing is owed any more, also when `fill` has thrown: the writer would wait for this record before it could
-    // call another one dead.
+    // [leave] Nothing is owed any more.
     atomics.store(words, record.phaseIndex, record.phase)
+    isPublished = true
+    return status
+  } finally {
+    // What came here by a throw may have no stack left for a single call: plain stores, which cannot fail, and no wake-up; the
+    // writer looks by itself now and then. The start is in its slot since the claim.
+    if (!isPublished) {
+      if (debt.hasArena) words[WORD.arenaOwner] = 0
+      if (debt.count > 0) slots[debt.slot + SLOT_MARK] = ((debt.count > 1 ? MARK.abortedGroup : MARK.abortedEntry) << MARK_SHIFT) | debt.ringBytes
+      debt.count = 0
+      debt.hasArena = false
+      words[record.phaseIndex] = record.phase
+    }
   }
 }
 
-function appendThroughRing(ring: Ring, stretch: Stretch, claim: Claim, ticks: number): number {
-  const status = claimStretch(ring, claim, stretch.bytes, stretch.count, ticks)
+function appendThroughRing(ring: Ring, record: ProducerRecord, stretch: Stretch, claim: Claim, ticks: number): number {
+  const status = claimStretch(ring, record.debt, claim, stretch.bytes, stretch.count, ticks)
   if (status !== CLAIMED) return status
-  try {
-    stretch.fill(ring.bytes, ring.view, claim.start & (ring.ringBytes - 1), claim)
-  } catch (error) {
-    publish(ring, claim, stretch, MARK.abortedEntry, stretch.bytes)
-    throw error
-  }
-  publish(ring, claim, stretch, MARK.entry, stretch.bytes)
+  stretch.fill(ring.bytes, ring.view, claim.start & (ring.ringBytes - 1), claim)
+  publish(ring, record.debt, stretch.count > 1 ? MARK.group : MARK.entry)
+  wakeForSequence(ring, claim.sequence)
   return status
 }
 
@@ -57,32 +65,24 @@ function appendThroughArena(ring: Ring, record: ProducerRecord, stretch: Stretch
   const { atomics, words } = ring
   // [arena] One stretch at a time. The writer frees it after the write; a dead owner's too.
   if (atomics.compareExchange(words, WORD.arenaOwner, 0, record.index + 1) !== 0) return CLAIM_FULL
-  const status = claimStretch(ring, claim, 0, stretch.count, ticks)
+  record.debt.hasArena = true
+  const status = claimStretch(ring, record.debt, claim, 0, stretch.count, ticks)
   if (status !== CLAIMED) {
     atomics.store(words, WORD.arenaOwner, 0)
+    record.debt.hasArena = false
     return status
   }
-  try {
-    stretch.fill(ring.arena, ring.arenaView, 0, claim)
-    words[WORD.arenaBytes] = stretch.bytes
-  } catch (error) {
-    atomics.store(words, WORD.arenaOwner, 0)
-    publish(ring, claim, stretch, MARK.abortedEntry, 0)
-    throw error
-  }
-  publish(ring, claim, stretch, MARK.largeEntry, 0)
+  stretch.fill(ring.arena, ring.arenaView, 0, claim)
+  words[WORD.arenaBytes] = stretch.bytes
+  publish(ring, record.debt, stretch.count > 1 ? MARK.largeGroup : MARK.largeEntry)
+  wakeForSequence(ring, claim.sequence)
   return status
 }
 
-/** `kind` is that of a single entry; a group's is the one above it. */
-function publish(ring: Ring, claim: Claim, stretch: Stretch, kind: number, ringBytes: number): void {
-  const { atomics, slots, slotMask } = ring
-  const slot = (claim.sequence & slotMask) * SLOT_WORDS
-  slots[slot + SLOT_START] = claim.start
-  const isGroup = stretch.count > 1
-  if (isGroup) slots[((claim.sequence + 1) & slotMask) * SLOT_WORDS + SLOT_START] = stretch.count
-  // [publish] The frames and the start above are plain writes; this makes them visible. Pairs with [drain].
-  // Without it the writer could hand half a frame to the disk.
-  atomics.store(slots, slot + SLOT_MARK, ((isGroup ? kind + 1 : kind) << MARK_SHIFT) | ringBytes)
-  wakeForSequence(ring, claim.sequence)
+function publish(ring: Ring, debt: Debt, kind: number): void {
+  // [publish] The frames, and the start and count that the claim left in the slots, are plain writes; this makes them visible.
+  // Pairs with [drain]. Without it the writer could hand half a frame to the disk.
+  ring.atomics.store(ring.slots, debt.slot + SLOT_MARK, (kind << MARK_SHIFT) | debt.ringBytes)
+  debt.count = 0
+  debt.hasArena = false
 }

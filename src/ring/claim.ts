@@ -1,7 +1,8 @@
 /** [claim]: taking a place in the sequence and in the ring, in one compare-and-set. See ring-layout.ts for the protocol. */
 
+import type { Debt } from './records.js'
 import type { Ring } from './ring.js'
-import { CLAIM_ENDED, placeStretch, POSITION_MASK, positionDistance, widenSequence, WORD } from './ring-layout.js'
+import { CLAIM_ENDED, placeStretch, POSITION_MASK, positionDistance, SLOT_START, SLOT_WORDS, widenSequence, WORD } from './ring-layout.js'
 
 /** How a claim went. */
 export const CLAIMED = 1
@@ -19,10 +20,10 @@ export interface Claim {
 }
 
 /**
- * Claims `count` sequences and `bytes` ring bytes in one stretch. Never blocks.
+ * Claims `count` sequences and `bytes` ring bytes in one stretch, and notes in `debt` and in the slots what is owed. Never blocks.
  * `ticks` is the caller's clock, read at any time before; the claim's own is at least that and never below an earlier one.
  */
-export function claimStretch(ring: Ring, claim: Claim, bytes: number, count: number, ticks: number): number {
+export function claimStretch(ring: Ring, debt: Debt, claim: Claim, bytes: number, count: number, ticks: number): number {
   const { atomics, words, ringBytes } = ring
   for (;;) {
     const low = atomics.load(words, WORD.claim)
@@ -37,13 +38,18 @@ export function claimStretch(ring: Ring, claim: Claim, bytes: number, count: num
       if (atomics.load(words, WORD.claim) === low && atomics.load(words, WORD.claim + 1) === high) return CLAIM_FULL
       continue
     }
-    // Before the compare-and-set, so that after it nothing is called that a full stack could stop.
+    // Before the compare-and-set, so that after it nothing is called that a full stack could stop: what is owed is noted for sure.
     const sequence = widenSequence(low, atomics.load(words, WORD.era))
     const floor = atomics.raise64(WORD.floor, ticks)
     if (atomics.compareExchange64(WORD.claim, low, high, (low + count) | 0, end & POSITION_MASK)) {
       claim.sequence = sequence
       claim.start = start & POSITION_MASK
       claim.ticks = floor
+      debt.slot = (low & ring.slotMask) * SLOT_WORDS
+      debt.ringBytes = bytes
+      debt.count = count
+      ring.slots[debt.slot + SLOT_START] = claim.start
+      if (count > 1) ring.slots[((low + 1) & ring.slotMask) * SLOT_WORDS + SLOT_START] = count
       return CLAIMED
     }
   }

@@ -24,6 +24,18 @@ export interface ProducerRecord {
   readonly index: number
   readonly phaseIndex: number
   phase: number
+  /** What the thread has claimed and not published yet. */
+  readonly debt: Debt
+}
+
+/** A claimed stretch that is not published; `count` is 0 when there is none. */
+export interface Debt {
+  /** Index of its first slot in `slots`. */
+  slot: number
+  ringBytes: number
+  count: number
+  /** Whether the thread holds the arena for a stretch that is not published. */
+  hasArena: boolean
 }
 
 /** In place of a thread's id while a dead owner's record is being cleared. */
@@ -47,7 +59,7 @@ export function attachRecord(ring: Ring, identity: ThreadIdentity, isDead: Death
   raiseRecordLimit(ring, index + 1)
   // The phase goes on from where the last owner left it, so that "changed" always means "has moved on".
   const phaseIndex = base + RECORD.phase
-  return { index, phaseIndex, phase: atomics.load(words, phaseIndex) }
+  return { index, phaseIndex, phase: atomics.load(words, phaseIndex), debt: { slot: 0, ringBytes: 0, count: 0, hasArena: false } }
 }
 
 /** [attach] One compare-and-set makes a free record the caller's. */

@@ -20,7 +20,8 @@
  *              time floor; compare-and-set the claim word. On failure all of it again. Both halves are loaded one by
  *              one: a torn pair fails the compare-and-set. *Full* and *ended* are only true of a claim word that has
  *              not moved since it was loaded.
- * 4. [fill]    plain writes: the slot's start, the count of a group in the next slot, the frames.
+ *              Then plain writes: the slot's start, and the count of a group in the next slot.
+ * 4. [fill]    plain writes: the frames.
  * 5. [publish] store the first slot's mark: kind and length. Pairs with [drain].
  * 6. [wake]    only if the writer says that it sleeps, and for this very sequence. Pairs with [sleep].
  * 7. [leave]   the phase becomes even.

@@ -53,6 +53,8 @@ export class Writer {
   #tailBornMs = 0
   #lastActivityMs = 0
   #lastSweepMs = 0
+  /** Low 32 bits of the head when a roll was found to be wanted. */
+  #rollHead: number | undefined
   #ended = false
 
   constructor(ring: Ring, disk: Disk, options: WriterOptions, recovered: Recovered, lastTicks: bigint, isDead: DeathProof) {
@@ -214,17 +216,24 @@ export class Writer {
       if (this.#written > this.#durable) this.#sync()
     }
     const rollWanted = atomics.load(words, WORD.rollWanted)
-    if (rollWanted !== atomics.load(words, WORD.rollDone)) {
-      if (this.#hasEntries()) this.#seal(this.#tail!)
-      atomics.store(words, WORD.rollDone, rollWanted)
-      signal(atomics, words, WORD.durableEvent)
-    }
+    if (rollWanted !== atomics.load(words, WORD.rollDone)) this.#roll(rollWanted)
     if (atomics.load(words, WORD.closeWanted) !== 0 && sequenceReached(this.#point.sequence, readHead(this.#ring).low)) return this.#close()
     if (this.#tail !== undefined && this.#nextDueMs() <= nowMs) this.#doWhatIsDue(nowMs)
     if (nowMs - this.#lastSweepMs >= MAX_SLEEP_MS) {
       this.#lastSweepMs = nowMs
       this.#dead.sweep(this.#point)
     }
+  }
+
+  /** Seals the tail once everything that was claimed before the request is in it. */
+  #roll(ticket: number): void {
+    const { atomics, words } = this.#ring
+    this.#rollHead ??= readHead(this.#ring).low
+    if (!sequenceReached(this.#point.sequence, this.#rollHead)) return
+    if (this.#hasEntries()) this.#seal(this.#tail!)
+    this.#rollHead = undefined
+    atomics.store(words, WORD.rollDone, ticket)
+    signal(atomics, words, WORD.durableEvent)
   }
 
   #hasEntries(): boolean {
