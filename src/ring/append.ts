@@ -53,7 +53,7 @@ export function appendStretch(ring: Ring, record: ProducerRecord, stretch: Stret
 }
 
 function appendThroughRing(ring: Ring, record: ProducerRecord, stretch: Stretch, claim: Claim, ticks: number): number {
-  const status = claimStretch(ring, record.debt, claim, stretch.bytes, stretch.count, ticks)
+  const status = claimStretch(ring, claim, stretch.bytes, stretch.count, ticks, record.debt)
   if (status !== CLAIMED) return status
   stretch.fill(ring.bytes, ring.view, claim.start & (ring.ringBytes - 1), claim)
   publish(ring, record.debt, stretch.count > 1 ? MARK.group : MARK.entry)
@@ -66,7 +66,7 @@ function appendThroughArena(ring: Ring, record: ProducerRecord, stretch: Stretch
   // [arena] One stretch at a time. The writer frees it after the write; a dead owner's too.
   if (atomics.compareExchange(words, WORD.arenaOwner, 0, record.index + 1) !== 0) return CLAIM_FULL
   record.debt.hasArena = true
-  const status = claimStretch(ring, record.debt, claim, 0, stretch.count, ticks)
+  const status = claimStretch(ring, claim, 0, stretch.count, ticks, record.debt)
   if (status !== CLAIMED) {
     atomics.store(words, WORD.arenaOwner, 0)
     record.debt.hasArena = false

@@ -23,7 +23,7 @@ export interface Claim {
  * Claims `count` sequences and `bytes` ring bytes in one stretch, and notes in `debt` and in the slots what is owed. Never blocks.
  * `ticks` is the caller's clock, read at any time before; the claim's own is at least that and never below an earlier one.
  */
-export function claimStretch(ring: Ring, debt: Debt, claim: Claim, bytes: number, count: number, ticks: number): number {
+export function claimStretch(ring: Ring, claim: Claim, bytes: number, count: number, ticks: number, debt: Debt): number {
   const { atomics, words, ringBytes } = ring
   for (;;) {
     const low = atomics.load(words, WORD.claim)

@@ -11,8 +11,11 @@ import { encodeTrailer, TRAILER_BYTES, type Cursor } from '../format/trailer-lay
 import { sealSegment } from './seal.js'
 
 const ZEROS = new Uint8Array(256 * 1024)
-/** What a new tail preallocates. */
-const FIRST_STEP_BYTES = 1024 * 1024
+/**
+ * A batch from here on is written straight behind the last one: filling its blocks with zeros first would write everything
+ * twice, which costs more than the cheaper sync saves (104-byte entries at full rate: 1.6 M/s with zeros, 3.2 M/s without).
+ */
+const LARGE_BATCH_BYTES = 256 * 1024
 
 /** What a new tail begins with. */
 export interface TailStart {
@@ -91,7 +94,7 @@ export class Tail {
     const header = encodeSegmentHeader(tailHeader(this.firstSequence))
     const trailer = this.#encodeTrailer(SEGMENT_HEADER_BYTES, this.firstSequence, this.#lastSequence, this.#durableMark, cursors)
     const used = header.length + trailer.length
-    this.#allocated = Math.max(used, Math.min(preallocateBytes, maxBytes, FIRST_STEP_BYTES))
+    this.#allocated = Math.max(used, Math.min(preallocateBytes, maxBytes))
     this.#file.write([header, trailer, ...zeros(this.#allocated - used)], 0)
     this.#noteTrailer(trailer, SEGMENT_HEADER_BYTES, true)
     this.#end = used
@@ -123,14 +126,16 @@ export class Tail {
       this.#lastTicks = batch.lastTicks
     }
     const trailer = this.#encodeTrailer(trailerOffset, batch.firstSequence, batch.lastSequence, durableSequence, cursors)
-    this.#allocate(trailerOffset + trailer.length)
+    const end = trailerOffset + trailer.length
+    if (batch.bytes < LARGE_BATCH_BYTES && end > this.#allocated) this.#allocate(end)
     this.#file.write([...batch.buffers, trailer], this.#end)
     this.#noteIndex(batch)
     this.#noteTrailer(trailer, trailerOffset, cursors !== undefined)
     this.#entryCount += batch.entryCount
     this.#lastSequence = batch.lastSequence
     this.#durableMark = durableSequence
-    this.#end = trailerOffset + trailer.length
+    this.#end = end
+    this.#allocated = Math.max(this.#allocated, end)
   }
 
   /** Writes a trailer without a batch: it says that `durableSequence` is durable, and carries `cursors` if given. */
@@ -168,13 +173,16 @@ export class Tail {
     this.#file.close()
   }
 
-  /** Makes sure that blocks up to `end` are allocated: written with zeros and synced, so that a batch's sync moves data only. */
+  /** To be called when there is time: keeps at least half a step of allocated blocks ahead. */
+  allocateAhead(): void {
+    if (this.#allocated - this.#end < this.#start.preallocateBytes / 2) this.#allocate(this.#end)
+  }
+
+  /** Allocates one more step of blocks, at least up to `end`: written with zeros and synced, so that a batch's sync moves data only. */
   #allocate(end: number): void {
     const { preallocateBytes, maxBytes } = this.#start
-    if (end <= this.#allocated || preallocateBytes === 0) return
-    // As much again as there is, so that a small log stays small, and a busy one soon takes whole steps.
-    const step = Math.min(preallocateBytes, Math.max(this.#allocated, FIRST_STEP_BYTES))
-    const upTo = Math.max(end, Math.min(this.#allocated + step, maxBytes))
+    const upTo = Math.max(end, Math.min(this.#allocated + preallocateBytes, maxBytes))
+    if (preallocateBytes === 0 || upTo <= this.#allocated) return
     this.#file.write(zeros(upTo - this.#allocated), this.#allocated)
     this.#file.sync()
     this.#allocated = upTo

@@ -281,6 +281,7 @@ export class Writer {
     const { sequence } = this.#point
     for (let spin = 0; spin < SPINS; spin++) if (isPublished(this.#ring, sequence)) return
     this.#settleIfWanted()
+    this.#tail?.allocateAhead()
     const isOwed = this.#dead.owesHead(this.#point)
     const timeoutMs = Math.min(isOwed ? OWED_SLEEP_MS : MAX_SLEEP_MS, Math.max(0, this.#nextDueMs() - performance.now()))
     this.#ring.counters[COUNTER.sleeps]!++

@@ -105,7 +105,7 @@ export class LogSession {
     const thread = 2 + this.#dead.size
     const record = this.#code.attachRecord(this.#ring, { thread, startLow: 1, startHigh: 1 }, () => false)
     atomics.store(words, record.phaseIndex, record.phase | 1)
-    const isClaimed = this.#code.claimStretch(this.#ring, this.#claim, Math.min(stretch.bytes, this.maxStretchBytes), stretch.count, this.#nowTicks) === this.#code.CLAIMED
+    const isClaimed = this.#code.claimStretch(this.#ring, this.#claim, Math.min(stretch.bytes, this.maxStretchBytes), stretch.count, this.#nowTicks, record.debt) === this.#code.CLAIMED
     if (isClaimed) this.#dead.add(thread)
     else this.#code.freeRecord(this.#ring, record.index)
     return isClaimed

@@ -18,7 +18,7 @@ const acts = {
   // Appends `count` texts in one turn of the loop; returns their sequences.
   appendMany: ({ prefix, count }) => Array.from({ length: count }, (_, index) => producer.append(`${prefix}${index}`)),
   exit: () => process.exit(),
-  fail: () => setImmediate(() => { throw new Error('the thread fails') }),
+  fail: () => void setImmediate(() => { throw new Error('the thread fails') }),
 }
 
 function report(error) {
