@@ -99,12 +99,13 @@ function raise64(): number[] {
 /** Slicing by 16, then byte by byte; the same tables as in format/crc32.ts. */
 function crc32(table: number): number[] {
   const [at, end, crc, words] = [0, 1, 2, [3, 4, 5, 6]]
-  const lookUp = (tableNumber: number): number[] => [...constant(2), SHIFT_LEFT, ...load32(table + tableNumber * 1024)]
-  const byteOf = (word: number, byte: number): number[] => [
-    ...get(word), ...(byte > 0 ? [...constant(8 * byte), SHIFT_RIGHT_UNSIGNED] : []), ...(byte < 3 ? [...constant(255), AND] : []),
+  /** The table's word for a byte of a word: one shift brings the byte to where it is four times its value. */
+  const lookUp = (word: number, byte: number, tableNumber: number): number[] => [
+    ...get(word), ...(byte === 0 ? [...constant(2), SHIFT_LEFT] : [...constant(8 * byte - 2), SHIFT_RIGHT_UNSIGNED]),
+    ...constant(255 << 2), AND, ...load32(table + tableNumber * 1024),
   ]
   const lookUps = words.flatMap((word, index) => [0, 1, 2, 3].flatMap((byte) => [
-    ...byteOf(word, byte), ...lookUp(15 - 4 * index - byte), ...(index + byte > 0 ? [XOR] : []),
+    ...lookUp(word, byte, 15 - 4 * index - byte), ...(index + byte > 0 ? [XOR] : []),
   ]))
   return [
     ...constant(-1), ...set(crc),
@@ -115,7 +116,7 @@ function crc32(table: number): number[] {
     ...get(at), ...constant(16), ADD, ...set(at), ...branch(1), END, END,
     ...LOOP, ...get(at), ...get(end), 0x49, ...IF,
     ...get(crc), ...constant(8), SHIFT_RIGHT_UNSIGNED,
-    ...get(crc), ...get(at), 0x2d, 0, 0, XOR, ...constant(255), AND, ...lookUp(0), XOR, ...set(crc),
+    ...get(crc), ...get(at), 0x2d, 0, 0, XOR, ...set(words[0]!), ...lookUp(words[0]!, 0, 0), XOR, ...set(crc),
     ...get(at), ...constant(1), ADD, ...set(at), ...branch(1), END, END,
     ...get(crc), ...constant(-1), XOR,
   ]
