@@ -23,7 +23,7 @@ function edit(file: string, change: (bytes: Buffer) => void): void {
   writeFileSync(file, bytes)
 }
 
-async function verifyJson(): Promise<{ status: number | null; report: Record<string, never> & { damages: unknown[] } }> {
+async function verifyJson(): Promise<{ status: number | null; report: Record<string, unknown> & { damages: Record<string, unknown>[] } }> {
   const { stdout, stderr, status } = await ringwal(['verify', directory, '--json'])
   expect(stderr).toBe('')
   return { status, report: JSON.parse(stdout.toString()) }
