@@ -50,7 +50,7 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
   {
     name: 'a producer that failed to fill its entry is waited for',
     patches: [{ file: 'ring/append.js', from: 'finally {', to: 'catch (error) { throw error; } if (false) {' }],
-    shows: /close does not come to an end/,
+    shows: /ring protocol violated|close does not come to an end/,
   },
   {
     name: 'a sealed header is written before its index is synced',
@@ -132,7 +132,7 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     name: 'the header of a removed segment counts for the file that got its blocks',
     patches: [{
       file: 'recovery/verdict.js',
-      from: "typeof header !== 'string' && (header.sealed || isForeign) ? header.firstSequence : scan?.firstSequence",
+      from: "typeof header !== 'string' && (header.sealed || foreign !== undefined) ? header.firstSequence : scan?.firstSequence",
       to: "typeof header === 'string' ? scan?.firstSequence : header.firstSequence",
     }],
     shows: /recovery refuses/,
