@@ -7,7 +7,7 @@
  *
  *     npm run bench:first-look
  *
- * Each measurement has a process of its own, with a warm-up before. The contenders take turns, so that what else the machine
+ * Each measurement has a process of its own, and a store that has taken as many lines before. The contenders take turns, so that what else the machine
  * does meets all of them. LINES and ROUNDS may be set in the environment.
  */
 

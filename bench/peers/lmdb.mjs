@@ -5,14 +5,15 @@ import { lines } from '../lines.mjs'
 
 export async function open(directory) {
   const database = openDatabase({ path: `${directory}/data.mdb`, encoding: 'string', keyEncoding: 'uint32' })
+  let last = 0
   return {
     /** Resolves when all are synced. */
     async append(count) {
       let put
-      for (let index = 0; index < count; index++) put = database.put(index + 1, lines[index & (lines.length - 1)])
+      for (let index = 0; index < count; index++) put = database.put(++last, lines[index & (lines.length - 1)])
       await put
       await database.flushed
-      if (database.getCount() !== count) throw new Error(`expected ${count} entries, got ${database.getCount()}`)
+      if (database.getCount() !== last) throw new Error(`expected ${last} entries, got ${database.getCount()}`)
     },
     close: () => database.close(),
   }

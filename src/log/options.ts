@@ -37,7 +37,7 @@ export interface LogOptions {
   readonly durability?: Durability
   /** How long a batch waits for more, 0 to 1000 ms. Default 0: it gathers while the one before is synced. */
   readonly lingerMs?: number
-  /** The largest batch, 4 KiB to 1 GiB; a single larger entry or group is one by itself. Default: a sixteenth of the ring, at least 64 KiB. */
+  /** The largest batch, 4 KiB to 1 GiB; a single larger entry or group is one by itself. Default: a quarter of the ring, at least 64 KiB. */
   readonly maxBatchBytes?: number
   /** What `append` does when the ring is full: `'throw'` (default), `'drop'` or `'block'`. */
   readonly whenFull?: WhenFull
@@ -85,7 +85,7 @@ export function resolveOptions(options: LogOptions): ResolvedOptions {
     maxSegmentAgeMs: milliseconds(options, 'maxSegmentAgeMs', DAY_MS, 1, Infinity),
     durability: checkDurability(options.durability),
     lingerMs: milliseconds(options, 'lingerMs', 0, 0, 1000),
-    maxBatchBytes: integer(options, 'maxBatchBytes', Math.max(64 * KIB, ringBytes / 16), 4 * KIB, 1024 * MIB),
+    maxBatchBytes: integer(options, 'maxBatchBytes', Math.max(64 * KIB, ringBytes / 4), 4 * KIB, 1024 * MIB),
     whenFull: oneOf(options, 'whenFull', ['throw', 'drop', 'block']),
     blockTimeoutMs: milliseconds(options, 'blockTimeoutMs', 10_000, 0, Infinity),
     preallocateBytes: integer(options, 'preallocateBytes', Math.min(2 * MIB, maxSegmentBytes), 0, 1024 * MIB),

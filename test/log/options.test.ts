@@ -114,7 +114,7 @@ describe('openLog', () => {
     const resolved = resolveOptions({ directory: '/data/wal' })
     expect(resolved).toEqual({
       directory: '/data/wal', ringBytes: 2 ** 24, ringSlots: 2 ** 18, maxEntryBytes: 2 ** 26, maxSegmentBytes: 2 ** 26, maxSegmentEntries: Number.MAX_SAFE_INTEGER,
-      maxSegmentAgeMs: 86_400_000, durability: 'batch', lingerMs: 0, maxBatchBytes: 2 ** 20, whenFull: 'throw', blockTimeoutMs: 10_000, preallocateBytes: 2 ** 21,
+      maxSegmentAgeMs: 86_400_000, durability: 'batch', lingerMs: 0, maxBatchBytes: 2 ** 22, whenFull: 'throw', blockTimeoutMs: 10_000, preallocateBytes: 2 ** 21,
       lockWaitMs: 0, workerUrl: undefined, onCorrupt: 'refuse',
     })
     expect(Object.isFrozen(resolved)).toBe(true)

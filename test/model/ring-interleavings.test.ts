@@ -511,6 +511,7 @@ const BROKEN: { readonly [name: string]: Scenario } = {
 
 /** Models that take minutes. */
 const LONG_MODELS: { readonly [name: string]: Scenario } = {
+  'two entries and one': { producers: { A: [A1, { append: 'a2', ticks: 30 }], B: [B1] }, legal: merges(['a1', 'a2'], ['b1']) },
   'two entries each': {
     producers: { A: [A1, { append: 'a2', ticks: 30 }], B: [B1, { append: 'b2', ticks: 40 }] }, legal: merges(['a1', 'a2'], ['b1', 'b2']),
   },
