@@ -33,7 +33,7 @@ export interface RecoveryCut {
   readonly file: string
   /** Where the sound part ends. */
   readonly offset: number
-  /** Bytes that were cut, preallocated zeros not counted as such. */
+  /** Bytes that were cut; with the reason `'zeros'` they were allocated ahead and never written. */
   readonly bytes: number
   /** What stood there: `'zeros'`, or the fault of the first frame. */
   readonly reason: string

@@ -522,7 +522,7 @@ const LONG_MODELS: { readonly [name: string]: Scenario } = {
   'one entry each, one producer dies, the writer sweeps': { victim: 'A', eagerSweep: true, producers: { A: [A1], B: [B1] }, legal: A_MAY_BE_ABORTED },
   'close beside two claims, one producer dies': {
     victim: 'A', producers: { A: [A1], B: [B1], C: ['close'] },
-    legal: [...A_MAY_BE_ABORTED, 'x', 'a1:refused b1:refused', ...['', 'a1', 'x'].map((taken) => `${taken} b1:refused`.trim()), 'b1 a1:refused'],
+    legal: [...A_MAY_BE_ABORTED, 'a1:refused b1:refused', ...['', 'a1', 'x'].map((taken) => `${taken} b1:refused`.trim()), 'b1 a1:refused'],
   },
 }
 
