@@ -42,6 +42,9 @@ export class Staging implements Stretch {
   readonly #limits: StagingLimits
   /** Text is encoded here first when it is sure to fit: that takes less time than measuring it. */
   readonly #scratch: Uint8Array
+  /** Byte offsets in the shared memory, kept at hand: asking the views takes 15 ns. */
+  readonly #scratchAddress: number
+  readonly #ringAddress: number
   #scratchUsed = 0
   readonly #sole: Staged = { source: NOTHING, start: 0, length: 0 }
   readonly #group: Staged[] = []
@@ -51,6 +54,8 @@ export class Staging implements Stretch {
     this.#ring = ring
     this.#limits = limits
     this.#scratch = scratch
+    this.#scratchAddress = scratch.byteOffset
+    this.#ringAddress = ring.bytes.byteOffset
   }
 
   /** Stages one entry. Throws `TypeError` or `RangeError`. */
@@ -129,8 +134,8 @@ export class Staging implements Stretch {
       sealFrame(target, view, at, length)
       return
     }
-    const base = bytes.byteOffset
-    if (source === this.#scratch) operations.copy(base + to, source.byteOffset + start, length)
+    const base = this.#ringAddress
+    if (source === this.#scratch) operations.copy(base + to, this.#scratchAddress + start, length)
     else this.#copy(source, start, length, target, to)
     if (length < ZLIB_FROM_BYTES) view.setInt32(to + length, operations.crc32(base + at, base + to + length), true)
     else sealFrame(target, view, at, length)
