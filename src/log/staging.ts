@@ -127,17 +127,15 @@ export class Staging implements Stretch {
   #fillFrame(staged: Staged, target: Uint8Array, view: DataView, at: number, sequence: number, ticks: number): void {
     const { source, start, length } = staged
     const { operations, bytes } = this.#ring
-    writeFrameHeader(view, at, length, sequence, ticks, this.#limits.tickBase)
-    const to = at + FRAME_DATA
-    if (operations === undefined || target !== bytes) {
-      this.#copy(source, start, length, target, to)
-      sealFrame(target, view, at, length)
+    const inRing = operations !== undefined && target === bytes && length < ZLIB_FROM_BYTES
+    if (inRing && source === this.#scratch) {
+      operations.frame(this.#ringAddress + at, this.#scratchAddress + start, length, sequence, ticks, this.#limits.tickBase)
       return
     }
-    const base = this.#ringAddress
-    if (source === this.#scratch) operations.copy(base + to, this.#scratchAddress + start, length)
-    else this.#copy(source, start, length, target, to)
-    if (length < ZLIB_FROM_BYTES) view.setInt32(to + length, operations.crc32(base + at, base + to + length), true)
+    writeFrameHeader(view, at, length, sequence, ticks, this.#limits.tickBase)
+    const end = at + FRAME_DATA + length
+    this.#copy(source, start, length, target, at + FRAME_DATA)
+    if (inRing) view.setInt32(end, operations.crc32(this.#ringAddress + at, this.#ringAddress + end), true)
     else sealFrame(target, view, at, length)
     // The caller's memory must not be kept alive by a staging area at rest.
     staged.source = NOTHING

@@ -22,8 +22,8 @@ export interface AtomicsSeam {
   raise64(index: number, value: number): number
 }
 
-/** Copying and checksums within the shared memory; addresses are byte offsets in it. */
-export type MemoryOperations = Pick<WasmOperations, 'copy' | 'crc32'>
+/** Frames and checksums within the shared memory; addresses are byte offsets in it. */
+export type MemoryOperations = Pick<WasmOperations, 'crc32' | 'frame'>
 
 /** A log's shared memory: a `WebAssembly.Memory`, or a plain shared buffer where there is no WebAssembly. Both can be cloned. */
 export type SharedMemory = SharedArrayBuffer | { readonly buffer: SharedArrayBuffer }
