@@ -146,7 +146,7 @@ export class LogProducer implements Producer {
 
   async #close(): Promise<void> {
     await this.drainQueue()
-    freeRecord(this.ring, this.#record.index)
+    freeRecord(this.ring, this.#record.index, this.#record.thread)
     this.#onClose()
   }
 

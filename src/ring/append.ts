@@ -1,9 +1,10 @@
 /** The way of an entry from a producer's thread into the ring: steps [enter] to [leave] of ring-layout.ts. */
 
-import { CLAIM_FULL, CLAIMED, claimStretch, type Claim } from './claim.js'
+import { CLAIM_FULL, CLAIMED, claimStretch, hasPlace, type Claim } from './claim.js'
 import type { Debt, ProducerRecord } from './records.js'
 import type { Ring } from './ring.js'
 import { MARK, MARK_SHIFT, SLOT_MARK, WORD } from './ring-layout.js'
+import { signal } from '../sync/event-count.js'
 import { wakeForSequence } from './wake.js'
 
 /**
@@ -63,6 +64,8 @@ function appendThroughRing(ring: Ring, record: ProducerRecord, stretch: Stretch,
 
 function appendThroughArena(ring: Ring, record: ProducerRecord, stretch: Stretch, claim: Claim, ticks: number): number {
   const { atomics, words } = ring
+  // Before the arena is taken: given back for want of slots, it would wake who waits for it, for nothing.
+  if (!hasPlace(ring, stretch.count)) return CLAIM_FULL
   // [arena] One stretch at a time. The writer frees it after the write; a dead owner's too.
   if (atomics.compareExchange(words, WORD.arenaOwner, 0, record.index + 1) !== 0) return CLAIM_FULL
   record.debt.hasArena = true
@@ -70,6 +73,7 @@ function appendThroughArena(ring: Ring, record: ProducerRecord, stretch: Stretch
   if (status !== CLAIMED) {
     atomics.store(words, WORD.arenaOwner, 0)
     record.debt.hasArena = false
+    signal(atomics, words, WORD.roomEvent)
     return status
   }
   stretch.fill(ring.arena, ring.arenaView, 0, claim)

@@ -98,3 +98,16 @@ export function lastWritten(ring: Ring): number {
   const { atomics, words } = ring
   return widenSequence(atomics.load(words, WORD.writtenSequence), atomics.load(words, WORD.era))
 }
+
+/** Whether `count` sequences would find slots now; true as well when the log has ended, which the claim itself tells. */
+export function hasPlace(ring: Ring, count: number): boolean {
+  const { atomics, words } = ring
+  for (;;) {
+    const low = atomics.load(words, WORD.claim)
+    const high = atomics.load(words, WORD.claim + 1)
+    if (high < 0) return true
+    const releasedSequence = atomics.load(words, WORD.releasedSequence)
+    if (((low + count - releasedSequence) >>> 0) <= ring.slotMask + 1) return true
+    if (atomics.load(words, WORD.claim) === low) return false
+  }
+}

@@ -37,7 +37,7 @@ export class DeadProducers {
   readonly #ring: Ring
   readonly #isDead: DeathProof
   #inquiry: { readonly sequence: number; readonly noted: Head; suspects: Suspect[] } | undefined
-  #dead: { readonly index: number; readonly noted: Head }[] = []
+  #dead: { readonly index: number; readonly thread: number; readonly noted: Head }[] = []
   #lastSweep: Suspect[] = []
 
   constructor(ring: Ring, isDead: DeathProof) {
@@ -82,7 +82,7 @@ export class DeadProducers {
     const identity = readIdentity(this.#ring, suspect.index)
     if (!isProvedDead(this.#ring, suspect.index, identity, this.#isDead)) return true
     if (readPhase(this.#ring, suspect.index) !== suspect.phase) return false
-    this.#dead.push({ index: suspect.index, noted: readHead(this.#ring) })
+    this.#dead.push({ index: suspect.index, thread: identity.thread, noted: readHead(this.#ring) })
     return false
   }
 
@@ -104,10 +104,10 @@ export class DeadProducers {
     for (const suspect of idle) this.#mayStillPublish(suspect)
     this.#lastSweep = odd
     const { atomics, words } = this.#ring
-    this.#dead = this.#dead.filter(({ index, noted }) => {
+    this.#dead = this.#dead.filter(({ index, thread, noted }) => {
       if (!sequenceReached(point.sequence, noted.low)) return true
       if (atomics.compareExchange(words, WORD.arenaOwner, index + 1, 0) === index + 1) signal(atomics, words, WORD.roomEvent)
-      freeRecord(this.#ring, index)
+      freeRecord(this.#ring, index, thread)
       return false
     })
   }

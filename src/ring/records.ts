@@ -22,6 +22,7 @@ export type DeathProof = (identity: ThreadIdentity) => boolean
 /** A thread's own record, with its phase kept at hand. */
 export interface ProducerRecord {
   readonly index: number
+  readonly thread: number
   readonly phaseIndex: number
   phase: number
   /** What the thread has claimed and not published yet. */
@@ -38,7 +39,7 @@ export interface Debt {
   hasArena: boolean
 }
 
-/** In place of a thread's id while a dead owner's record is being cleared. */
+/** In place of a thread's id while a record changes hands. */
 const RESERVED = -1
 
 function recordBase(index: number): number {
@@ -47,44 +48,43 @@ function recordBase(index: number): number {
 
 /** Takes a record for the calling thread. Throws `ERR_WAL_TOO_MANY_PRODUCERS` when all belong to living threads. */
 export function attachRecord(ring: Ring, identity: ThreadIdentity, isDead: DeathProof): ProducerRecord {
-  const index = takeFreeRecord(ring, identity) ?? (freeDeadRecords(ring, isDead) ? takeFreeRecord(ring, identity) : undefined)
+  const index = takeFreeRecord(ring) ?? (freeDeadRecords(ring, isDead) ? takeFreeRecord(ring) : undefined)
   if (index === undefined) {
     throw new WalError('ERR_WAL_TOO_MANY_PRODUCERS', `${MAX_RECORDS} threads are attached to this log already`)
   }
   const { atomics, words } = ring
   const base = recordBase(index)
-  atomics.store(words, base + RECORD.dead, 0)
+  // The thread's id last: beside it the start time is always its own.
   atomics.store(words, base + RECORD.startLow, identity.startLow)
   atomics.store(words, base + RECORD.startHigh, identity.startHigh)
   raiseRecordLimit(ring, index + 1)
+  atomics.store(words, base + RECORD.thread, identity.thread)
   // The phase goes on from where the last owner left it, so that "changed" always means "has moved on".
   const phaseIndex = base + RECORD.phase
-  return { index, phaseIndex, phase: atomics.load(words, phaseIndex), debt: { slot: 0, ringBytes: 0, count: 0, hasArena: false } }
+  return { index, thread: identity.thread, phaseIndex, phase: atomics.load(words, phaseIndex), debt: { slot: 0, ringBytes: 0, count: 0, hasArena: false } }
 }
 
-/** [attach] One compare-and-set makes a free record the caller's. */
-function takeFreeRecord(ring: Ring, identity: ThreadIdentity): number | undefined {
+/** [attach] One compare-and-set reserves a free record for the caller. */
+function takeFreeRecord(ring: Ring): number | undefined {
   const { atomics, words } = ring
   for (let index = 0; index < MAX_RECORDS; index++) {
     const at = recordBase(index) + RECORD.thread
-    if (atomics.load(words, at) === 0 && atomics.compareExchange(words, at, 0, identity.thread) === 0) return index
+    if (atomics.load(words, at) === 0 && atomics.compareExchange(words, at, 0, RESERVED) === 0) return index
   }
   return undefined
 }
 
-/** Frees the records of dead threads that owe nothing; those with an odd phase are the writer's to settle. */
+/**
+ * Frees the records of dead threads that owe nothing; those with an odd phase are the writer's to settle. The phase is read after the
+ * proof: before it the owner might still enter.
+ */
 function freeDeadRecords(ring: Ring, isDead: DeathProof): boolean {
-  const { atomics, words } = ring
   let freed = false
   for (let index = 0; index < MAX_RECORDS; index++) {
-    const phase = readPhase(ring, index)
     const owner = readIdentity(ring, index)
-    if (phase % 2 !== 0 || owner.thread <= 0 || !isProvedDead(ring, index, owner, isDead)) continue
-    // Reserved while the start time goes: a new thread id beside an old start time would look like a death.
-    const at = recordBase(index) + RECORD.thread
-    if (atomics.compareExchange(words, at, owner.thread, RESERVED) !== owner.thread) continue
-    freeRecord(ring, index)
-    freed = true
+    if (owner.thread <= 0 || !isProvedDead(ring, index, owner, isDead)) continue
+    if (readPhase(ring, index) % 2 !== 0) continue
+    if (freeRecord(ring, index, owner.thread)) freed = true
   }
   return freed
 }
@@ -97,26 +97,30 @@ function raiseRecordLimit(ring: Ring, limit: number): void {
   }
 }
 
-/** Frees a record whose owner leaves, owing nothing, or is proved dead and settled. */
-export function freeRecord(ring: Ring, index: number): void {
+/**
+ * Frees the record that `thread` holds, because it leaves owing nothing, or is proved dead and settled. False when it is not that
+ * thread's any more: one that came later is never robbed.
+ */
+export function freeRecord(ring: Ring, index: number, thread: number): boolean {
   const { atomics, words } = ring
   const base = recordBase(index)
+  if (atomics.compareExchange(words, base + RECORD.thread, thread, RESERVED) !== thread) return false
   const phase = atomics.load(words, base + RECORD.phase)
   if (phase % 2 !== 0) atomics.store(words, base + RECORD.phase, (phase + 1) | 0)
   atomics.store(words, base + RECORD.startLow, 0)
   atomics.store(words, base + RECORD.startHigh, 0)
   atomics.store(words, base + RECORD.thread, 0)
+  return true
 }
 
-/** Who holds a record; thread 0 when it is free. */
+/** Who holds a record, as of one moment; thread 0 when it is free, negative while it changes hands. */
 export function readIdentity(ring: Ring, index: number): ThreadIdentity {
   const { atomics, words } = ring
   const base = recordBase(index)
-  return {
-    thread: atomics.load(words, base + RECORD.thread),
-    startLow: atomics.load(words, base + RECORD.startLow),
-    startHigh: atomics.load(words, base + RECORD.startHigh),
-  }
+  const thread = atomics.load(words, base + RECORD.thread)
+  const startLow = atomics.load(words, base + RECORD.startLow)
+  const startHigh = atomics.load(words, base + RECORD.startHigh)
+  return { thread: atomics.load(words, base + RECORD.thread) === thread ? thread : RESERVED, startLow, startHigh }
 }
 
 /** The phase of a record; odd while its owner may owe something. */
@@ -130,7 +134,7 @@ export function markDead(ring: Ring, thread: number): void {
   const limit = atomics.load(words, WORD.recordLimit)
   for (let index = 0; index < limit; index++) {
     const base = recordBase(index)
-    if (atomics.load(words, base + RECORD.thread) === thread) atomics.store(words, base + RECORD.dead, 1)
+    if (atomics.load(words, base + RECORD.thread) === thread) atomics.store(words, base + RECORD.dead, thread)
   }
 }
 
@@ -139,5 +143,5 @@ export function markDead(ring: Ring, thread: number): void {
  * caller finds the same odd phase before reading `identity` and after this call: an owner leaves with an even one.
  */
 export function isProvedDead(ring: Ring, index: number, identity: ThreadIdentity, isDead: DeathProof): boolean {
-  return ring.atomics.load(ring.words, recordBase(index) + RECORD.dead) !== 0 || isDead(identity)
+  return ring.atomics.load(ring.words, recordBase(index) + RECORD.dead) === identity.thread || isDead(identity)
 }

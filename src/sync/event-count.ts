@@ -8,8 +8,10 @@
  * 2. look again at what is waited for (reached, never equal);
  * 3. only then wait for the epoch to move, and always with a time limit: who should wake may die.
  *
- * `signal` moves the epoch first and then takes the flag down, so a waiter that raised it too late finds the
- * new state at step 2. A waiter's death leaves nothing behind but one needless wake-up.
+ * `signal` takes the flag down first and moves the epoch then. A waiter that raises the flag too late for this signal finds the
+ * new state at step 2; one that raised it before is notified, or finds the epoch moved. (The other way round, a waiter that read the
+ * new epoch could have its flag taken down by the signal that it came too late for, and the next one would not wake it.) A waiter's
+ * death leaves nothing behind but one needless wake-up.
  */
 
 import type { AtomicsSeam } from './atomics-seam.js'
@@ -27,6 +29,7 @@ export function prepareWait(atomics: AtomicsSeam, words: Int32Array, base: numbe
 
 /** [event-signal] Tells all waiters that the state has changed; the change itself was stored before. */
 export function signal(atomics: AtomicsSeam, words: Int32Array, base: number): void {
+  const waiters = atomics.exchange(words, base + EVENT_WAITERS, 0)
   atomics.add(words, base + EVENT_EPOCH, 1)
-  if (atomics.exchange(words, base + EVENT_WAITERS, 0) !== 0) atomics.notify(words, base + EVENT_EPOCH)
+  if (waiters !== 0) atomics.notify(words, base + EVENT_EPOCH)
 }

@@ -107,7 +107,7 @@ export class LogSession {
     atomics.store(words, record.phaseIndex, record.phase | 1)
     const isClaimed = this.#code.claimStretch(this.#ring, this.#claim, Math.min(stretch.bytes, this.maxStretchBytes), stretch.count, this.#nowTicks, record.debt) === this.#code.CLAIMED
     if (isClaimed) this.#dead.add(thread)
-    else this.#code.freeRecord(this.#ring, record.index)
+    else this.#code.freeRecord(this.#ring, record.index, record.thread)
     return isClaimed
   }
 

@@ -27,7 +27,7 @@ export function oweEntry(log: Log, owner: ThreadIdentity = ownIdentity()): OwedE
     const slot = (claim.sequence & slotMask) * SLOT_WORDS
     slots[slot + SLOT_START] = claim.start
     atomics.store(slots, slot + SLOT_MARK, (MARK.abortedEntry << MARK_SHIFT) | BYTES)
-    freeRecord(ring, record.index)
+    freeRecord(ring, record.index, record.thread)
   }
   return { sequence: claim.sequence, publishAborted }
 }
