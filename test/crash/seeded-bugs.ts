@@ -10,7 +10,7 @@ export interface SeededBug {
   readonly shows: RegExp
 }
 
-const LOST = /lost: entries up to|recovery refuses/
+const LOST = /lost: entries up to|recovery refuses|no frame/
 /** Where a bug may show in many ways. */
 const BROKEN = /lost: |foreign: |recovery refuses|should be|half a group|header says|no frame|no index|wrong checksum|a trailer|sequence \d+, expected|outside of a batch|ring protocol violated/
 

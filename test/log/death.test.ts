@@ -45,7 +45,8 @@ describe('the thread that opened the log', () => {
     for (const other of others) await other.ask('append', 'acknowledged')
     await opener.ask('flush')
     await others[0]!.ask('append', 'pending')
-    const waiting = others.flatMap((other) => [other.askFailing('flush'), other.askFailing('write', 'x')])
+    // Waits that no sync ends before its hour has come.
+    const waiting = others.flatMap((other) => [other.askFailing('write', 'x'), other.askFailing('write', 'y')])
     await opener.worker.terminate()
     for (const error of await Promise.all(waiting)) expect(error).toMatchObject({ code: 'ERR_WAL_FAILED' })
     for (const other of others) expect(await other.askFailing('append', 'late')).toMatchObject({ code: 'ERR_WAL_FAILED' })
