@@ -72,11 +72,6 @@ export class Waiters {
     await this.#untilReached(() => endError(this.#ring) !== undefined)
   }
 
-  /** Resolves when something has become durable beyond `sequence`, or rejects when the log has ended. For readers that follow. */
-  async untilMore(sequence: number, signal: AbortSignal | undefined): Promise<void> {
-    await this.untilDurable(sequence + 1, signal)
-  }
-
   async #untilReached(isReached: () => boolean): Promise<void> {
     await this.#wait<void>(undefined, this.#durableEvent, (pending) => this.#others.push({ isReached, pending }))
   }
