@@ -6,7 +6,8 @@ import { Violation } from './log-image.js'
 import { SEEDED_BUGS } from './seeded-bugs.js'
 
 const MAX_CASES = 1000
-const seed = runSeed()
+/** The same cases each time, unless SEED asks for others: how soon a bug shows, and as what, depends on them. */
+const seed = process.env['SEED'] === undefined ? 5 : runSeed()
 console.log(`seeded bugs: SEED=${seed}`)
 
 describe('the crash states show that', () => {
