@@ -34,7 +34,7 @@ export class LogProducer implements Producer {
   readonly #record: ProducerRecord
   readonly #clock: Clock
   readonly #staging: Staging
-  readonly #claim: Claim = { sequence: 0, start: 0, ticks: 0 }
+  readonly #claim: Claim = { sequence: 0, start: 0, ticks: 0, backlog: 0 }
   readonly #tickBase: number
   readonly #onClose: () => void
   #isClosed = false

@@ -42,9 +42,8 @@ export class Staging implements Stretch {
   readonly #limits: StagingLimits
   /** Text is encoded here first when it is sure to fit: that takes less time than measuring it. */
   readonly #scratch: Uint8Array
-  /** Byte offsets in the shared memory, kept at hand: asking the views takes 15 ns. */
+  /** Its byte offset in the shared memory. */
   readonly #scratchAddress: number
-  readonly #ringAddress: number
   #scratchUsed = 0
   readonly #sole: Staged = { source: NOTHING, start: 0, length: 0 }
   readonly #group: Staged[] = []
@@ -55,7 +54,6 @@ export class Staging implements Stretch {
     this.#limits = limits
     this.#scratch = scratch
     this.#scratchAddress = scratch.byteOffset
-    this.#ringAddress = ring.bytes.byteOffset
   }
 
   /** Stages one entry. Throws `TypeError` or `RangeError`. */
@@ -111,34 +109,34 @@ export class Staging implements Stretch {
     if (staged.length > this.#limits.maxEntryBytes) throw outOfRange(name, `at most ${this.#limits.maxEntryBytes} bytes (maxEntryBytes)`, staged.length)
   }
 
-  fill(target: Uint8Array, view: DataView, offset: number, claim: Claim): void {
+  fill(target: Uint8Array, view: DataView, offset: number, claim: Claim, sealed: boolean): void {
     if (this.count === 1) {
-      this.#fillFrame(this.#sole, target, view, offset, claim.sequence, claim.ticks)
+      this.#fillFrame(this.#sole, target, view, offset, claim.sequence, claim.ticks, sealed)
       return
     }
     let at = offset
     for (let index = 0; index < this.count; index++) {
       const staged = this.#group[index]!
-      this.#fillFrame(staged, target, view, at, claim.sequence + index, claim.ticks)
+      this.#fillFrame(staged, target, view, at, claim.sequence + index, claim.ticks, sealed)
       at += FRAME_OVERHEAD + staged.length
     }
   }
 
-  #fillFrame(staged: Staged, target: Uint8Array, view: DataView, at: number, sequence: number, ticks: number): void {
+  #fillFrame(staged: Staged, target: Uint8Array, view: DataView, at: number, sequence: number, ticks: number, sealed: boolean): void {
     const { source, start, length } = staged
-    const { operations, bytes } = this.#ring
+    const { operations, bytes, bytesAddress } = this.#ring
     const inRing = operations !== undefined && target === bytes && length < ZLIB_FROM_BYTES
     if (inRing && source === this.#scratch) {
-      operations.frame(this.#ringAddress + at, this.#scratchAddress + start, length, sequence, ticks, this.#limits.tickBase)
-      return
+      operations.frame(bytesAddress + at, this.#scratchAddress + start, length, sequence, ticks, this.#limits.tickBase)
+    } else {
+      writeFrameHeader(view, at, length, sequence, ticks, this.#limits.tickBase)
+      this.#copy(source, start, length, target, at + FRAME_DATA)
+      // The caller's memory must not be kept alive by a staging area at rest.
+      staged.source = NOTHING
     }
-    writeFrameHeader(view, at, length, sequence, ticks, this.#limits.tickBase)
-    const end = at + FRAME_DATA + length
-    this.#copy(source, start, length, target, at + FRAME_DATA)
-    if (inRing) view.setInt32(end, operations.crc32(this.#ringAddress + at, this.#ringAddress + end), true)
+    if (!sealed) return
+    if (inRing) operations.seal(bytesAddress + at, bytesAddress + at + FRAME_DATA + length)
     else sealFrame(target, view, at, length)
-    // The caller's memory must not be kept alive by a staging area at rest.
-    staged.source = NOTHING
   }
 
   #copy(source: Uint8Array | string, start: number, length: number, target: Uint8Array, to: number): void {

@@ -36,7 +36,7 @@ export class Waiters {
   #durable: DurableWaiter[] = []
   #queue: QueueItem[] = []
   #others: { readonly isReached: () => boolean; readonly pending: Pending<void> }[] = []
-  readonly #claim: Claim = { sequence: 0, start: 0, ticks: 0 }
+  readonly #claim: Claim = { sequence: 0, start: 0, ticks: 0, backlog: 0 }
 
   constructor(ring: Ring, tryAppend: (stretch: Stretch, claim: Claim) => number) {
     this.#ring = ring

@@ -1,9 +1,9 @@
 /** The way of an entry from a producer's thread into the ring: steps [enter] to [leave] of ring-layout.ts. */
 
-import { CLAIM_FULL, CLAIMED, claimStretch, hasPlace, type Claim } from './claim.js'
+import { CLAIM_FULL, CLAIMED, claimStretch, placeStatus, type Claim } from './claim.js'
 import type { Debt, ProducerRecord } from './records.js'
 import type { Ring } from './ring.js'
-import { MARK, MARK_SHIFT, SLOT_MARK, WORD } from './ring-layout.js'
+import { MARK, MARK_SHIFT, MAX_UNSEALED_BYTES, SLOT_MARK, UNSEALED_BACKLOG, WORD } from './ring-layout.js'
 import { signal } from '../sync/event-count.js'
 import { wakeForSequence } from './wake.js'
 
@@ -15,8 +15,8 @@ export interface Stretch {
   readonly bytes: number
   /** Number of entries; more than one is a group. */
   readonly count: number
-  /** Writes the finished frames, checksums included, from `offset` on. */
-  fill(target: Uint8Array, view: DataView, offset: number, claim: Claim): void
+  /** Writes the frames from `offset` on; with their checksums if `sealed`. */
+  fill(target: Uint8Array, view: DataView, offset: number, claim: Claim, sealed: boolean): void
 }
 
 /**
@@ -28,8 +28,8 @@ export interface Stretch {
 export function appendStretch(ring: Ring, record: ProducerRecord, stretch: Stretch, claim: Claim, ticks: number): number {
   const { atomics, words, slots } = ring
   const { debt } = record
-  // [enter] The writer waits for this record before it calls anything of its claims dead. Pairs with [note].
-  atomics.store(words, record.phaseIndex, (record.phase + 1) | 0)
+  // [enter] The writer waits for this record before it calls anything of its claims dead. Pairs with [note], by way of the claim word.
+  words[record.phaseIndex] = (record.phase + 1) | 0
   record.phase = (record.phase + 2) | 0
   let isPublished = false
   try {
@@ -56,8 +56,9 @@ export function appendStretch(ring: Ring, record: ProducerRecord, stretch: Stret
 function appendThroughRing(ring: Ring, record: ProducerRecord, stretch: Stretch, claim: Claim, ticks: number): number {
   const status = claimStretch(ring, claim, stretch.bytes, stretch.count, ticks, record.debt)
   if (status !== CLAIMED) return status
-  stretch.fill(ring.bytes, ring.view, claim.start & (ring.ringBytes - 1), claim)
-  publish(ring, record.debt, stretch.count > 1 ? MARK.group : MARK.entry)
+  const sealed = stretch.count > 1 || stretch.bytes > MAX_UNSEALED_BYTES || claim.backlog > ring.ringBytes * UNSEALED_BACKLOG
+  stretch.fill(ring.bytes, ring.view, claim.start & (ring.ringBytes - 1), claim, sealed)
+  publish(ring, record.debt, stretch.count > 1 ? MARK.group : sealed ? MARK.entry : MARK.unsealedEntry)
   wakeForSequence(ring, claim.sequence)
   return status
 }
@@ -65,7 +66,8 @@ function appendThroughRing(ring: Ring, record: ProducerRecord, stretch: Stretch,
 function appendThroughArena(ring: Ring, record: ProducerRecord, stretch: Stretch, claim: Claim, ticks: number): number {
   const { atomics, words } = ring
   // Before the arena is taken: given back for want of slots, it would wake who waits for it, for nothing.
-  if (!hasPlace(ring, stretch.count)) return CLAIM_FULL
+  const place = placeStatus(ring, 0, stretch.count)
+  if (place !== CLAIMED) return place
   // [arena] One stretch at a time. The writer frees it after the write; a dead owner's too.
   if (atomics.compareExchange(words, WORD.arenaOwner, 0, record.index + 1) !== 0) return CLAIM_FULL
   record.debt.hasArena = true
@@ -76,7 +78,7 @@ function appendThroughArena(ring: Ring, record: ProducerRecord, stretch: Stretch
     signal(atomics, words, WORD.roomEvent)
     return status
   }
-  stretch.fill(ring.arena, ring.arenaView, 0, claim)
+  stretch.fill(ring.arena, ring.arenaView, 0, claim, true)
   words[WORD.arenaBytes] = stretch.bytes
   publish(ring, record.debt, stretch.count > 1 ? MARK.largeGroup : MARK.largeEntry)
   wakeForSequence(ring, claim.sequence)

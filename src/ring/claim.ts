@@ -17,6 +17,8 @@ export interface Claim {
   start: number
   /** Timestamp in relative ticks. */
   ticks: number
+  /** Bytes of the ring that wait to be written, the claimed ones included. */
+  backlog: number
 }
 
 /**
@@ -26,25 +28,27 @@ export interface Claim {
 export function claimStretch(ring: Ring, claim: Claim, bytes: number, count: number, ticks: number, debt: Debt): number {
   const { atomics, words, ringBytes } = ring
   for (;;) {
-    const low = atomics.load(words, WORD.claim)
-    const high = atomics.load(words, WORD.claim + 1)
-    if (high < 0) return CLAIM_REFUSED
-    const releasedPosition = atomics.load(words, WORD.releasedPosition)
-    const releasedSequence = atomics.load(words, WORD.releasedSequence)
-    const start = placeStretch(high, bytes, ringBytes)
+    // Plain reads, which take a fifth of the time of atomic ones: the compare-and-set below says whether they held.
+    const low = words[WORD.claim]!
+    const high = words[WORD.claim + 1]!
+    const releasedPosition = words[WORD.releasedPosition]!
+    const releasedSequence = words[WORD.releasedSequence]!
+    const start = placeStretch(high & POSITION_MASK, bytes, ringBytes)
     const end = start + bytes
-    if (positionDistance(end, releasedPosition) > ringBytes || ((low + count - releasedSequence) >>> 0) > ring.slotMask + 1) {
-      // Only true of a claim word that still stands; an old one against new released counters looks full as well.
-      if (atomics.load(words, WORD.claim) === low && atomics.load(words, WORD.claim + 1) === high) return CLAIM_FULL
+    const backlog = positionDistance(end, releasedPosition)
+    if (high < 0 || backlog > ringBytes || ((low + count - releasedSequence) >>> 0) > ring.slotMask + 1) {
+      const status = placeStatus(ring, bytes, count)
+      if (status !== CLAIMED) return status
       continue
     }
     // Before the compare-and-set, so that after it nothing is called that a full stack could stop: what is owed is noted for sure.
-    const sequence = widenSequence(low, atomics.load(words, WORD.era))
+    const sequence = widenSequence(low, words[WORD.era]!)
     const floor = atomics.raise64(WORD.floor, ticks)
     if (atomics.compareExchange64(WORD.claim, low, high, (low + count) | 0, end & POSITION_MASK)) {
       claim.sequence = sequence
       claim.start = start & POSITION_MASK
       claim.ticks = floor
+      claim.backlog = backlog
       debt.slot = (low & ring.slotMask) * SLOT_WORDS
       debt.ringBytes = bytes
       debt.count = count
@@ -52,6 +56,21 @@ export function claimStretch(ring: Ring, claim: Claim, bytes: number, count: num
       if (count > 1) ring.slots[((low + 1) & ring.slotMask) * SLOT_WORDS + SLOT_START] = count
       return CLAIMED
     }
+  }
+}
+
+/** Whether a claim would find a place at this moment: {@link CLAIMED} if so, else what it would be told. */
+export function placeStatus(ring: Ring, bytes: number, count: number): number {
+  const { atomics, words, ringBytes } = ring
+  for (;;) {
+    const low = atomics.load(words, WORD.claim)
+    const high = atomics.load(words, WORD.claim + 1)
+    if (high < 0) return CLAIM_REFUSED
+    const end = placeStretch(high, bytes, ringBytes) + bytes
+    const hasBytes = positionDistance(end, atomics.load(words, WORD.releasedPosition)) <= ringBytes
+    if (hasBytes && ((low + count - atomics.load(words, WORD.releasedSequence)) >>> 0) <= ring.slotMask + 1) return CLAIMED
+    // Only true of a claim word that still stands; an old one against new released counters looks full as well.
+    if (atomics.load(words, WORD.claim) === low && atomics.load(words, WORD.claim + 1) === high) return CLAIM_FULL
   }
 }
 
@@ -97,17 +116,4 @@ export function lastDurable(ring: Ring): number {
 export function lastWritten(ring: Ring): number {
   const { atomics, words } = ring
   return widenSequence(atomics.load(words, WORD.writtenSequence), atomics.load(words, WORD.era))
-}
-
-/** Whether `count` sequences would find slots now; true as well when the log has ended, which the claim itself tells. */
-export function hasPlace(ring: Ring, count: number): boolean {
-  const { atomics, words } = ring
-  for (;;) {
-    const low = atomics.load(words, WORD.claim)
-    const high = atomics.load(words, WORD.claim + 1)
-    if (high < 0) return true
-    const releasedSequence = atomics.load(words, WORD.releasedSequence)
-    if (((low + count - releasedSequence) >>> 0) <= ring.slotMask + 1) return true
-    if (atomics.load(words, WORD.claim) === low) return false
-  }
 }

@@ -1,7 +1,7 @@
 /** The writer's side of the ring: [drain], [clear], [release], [acknowledge] of ring-layout.ts. */
 
 import { WalError } from '../errors.js'
-import { frameTicks } from '../format/frame-layout.js'
+import { FRAME_CHECKSUM_BYTES, FRAME_OVERHEAD, frameTicks, sealFrame } from '../format/frame-layout.js'
 import { signal } from '../sync/event-count.js'
 import type { Ring } from './ring.js'
 import {
@@ -74,7 +74,7 @@ export function drain(ring: Ring, point: DrainPoint, limits: DrainLimits): Drain
     const isGroup = kind % 2 === 0
     const count = isGroup ? slots[((point.sequence + 1) & slotMask) * SLOT_WORDS + SLOT_START]! : 1
     const isLarge = kind === MARK.largeEntry || kind === MARK.largeGroup
-    const isAborted = kind >= MARK.abortedEntry
+    const isAborted = kind === MARK.abortedEntry || kind === MARK.abortedGroup
     const bytes = isAborted ? limits.abortedBytes : isLarge ? ring.words[WORD.arenaBytes]! : ringLength
     if (batch !== undefined && (batch.bytes + bytes > limits.bytes || batch.entryCount + count > limits.entries)) break
     batch ??= emptyBatch(point.sequence)
@@ -84,6 +84,7 @@ export function drain(ring: Ring, point: DrainPoint, limits: DrainLimits): Drain
       addExtent(batch, 'aborted', 0, bytes, point.sequence, last, ticks)
     } else {
       const offset = isLarge ? 0 : start & (ringBytes - 1)
+      if (kind === MARK.unsealedEntry) seal(ring, offset, ringLength)
       if (batch.bytes >= nextMark || batch.entryCount === 0) {
         const ticks = frameTicks(isLarge ? ring.arenaView : ring.view, offset)
         if (batch.entryCount === 0) batch.firstTicks = ticks
@@ -100,6 +101,13 @@ export function drain(ring: Ring, point: DrainPoint, limits: DrainLimits): Drain
   }
   if (batch !== undefined && lastFrame >= 0) batch.lastTicks = frameTicks(lastIsLarge ? ring.arenaView : ring.view, lastFrame)
   return batch
+}
+
+/** The checksum of the frame of `bytes` at `offset` of the ring, which its producer left to be computed here. */
+function seal(ring: Ring, offset: number, bytes: number): void {
+  const { operations, bytesAddress } = ring
+  if (operations === undefined) sealFrame(ring.bytes, ring.view, offset, bytes - FRAME_OVERHEAD)
+  else operations.seal(bytesAddress + offset, bytesAddress + offset + bytes - FRAME_CHECKSUM_BYTES)
 }
 
 function emptyBatch(firstSequence: number): DrainedBatch {

@@ -23,7 +23,7 @@ export interface AtomicsSeam {
 }
 
 /** Frames and checksums within the shared memory; addresses are byte offsets in it. */
-export type MemoryOperations = Pick<WasmOperations, 'crc32' | 'frame'>
+export type MemoryOperations = Pick<WasmOperations, 'seal' | 'frame'>
 
 /** A log's shared memory: a `WebAssembly.Memory`, or a plain shared buffer where there is no WebAssembly. Both can be cloned. */
 export type SharedMemory = SharedArrayBuffer | { readonly buffer: SharedArrayBuffer }

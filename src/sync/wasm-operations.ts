@@ -17,9 +17,11 @@ export interface WasmOperations {
   raise64(address: number, value: number): number
   /** CRC-32/ISO-HDLC of the bytes from `start` to `end`, as a signed word. */
   crc32(start: number, end: number): number
+  /** Writes the checksum of the bytes from `start` to `end` at `end`. */
+  seal(start: number, end: number): void
   /**
-   * Writes a finished frame (format/frame-layout.ts) at `to`: `length` bytes of data from `from`, the sequence, relative ticks and the
-   * word that they count from, the checksum.
+   * Writes a frame (format/frame-layout.ts) at `to`, all but its checksum: `length` bytes of data from `from`, the sequence, relative ticks
+   * and the word that they count from.
    */
   frame(to: number, from: number, length: number, sequence: number, ticks: number, tickBase: number): void
 }
@@ -61,6 +63,7 @@ const get = (local: number): number[] => [0x20, local]
 const set = (local: number): number[] => [0x21, local]
 const constant = (value: number): number[] => [0x41, ...signedLeb(value)]
 const load32 = (offset: number): number[] => [0x28, 0, ...leb(offset)]
+const store32 = (offset: number): number[] => [0x36, 0, ...leb(offset)]
 const branch = (depth: number): number[] => [0x0c, depth]
 
 interface Definition {
@@ -79,7 +82,8 @@ function definitions(crcTableAddress: number): Definition[] {
     { name: 'compareExchange64', parameters: [I32, I32, I32, I32, I32], results: [I32], locals: undefined, code: compareExchange64() },
     { name: 'raise64', parameters: [I32, F64], results: [F64], locals: [3, I64], code: raise64() },
     { name: 'crc32', parameters: [I32, I32], results: [I32], locals: [5, I32], code: crc32(crcTableAddress) },
-    { name: 'frame', parameters: [I32, I32, I32, F64, F64, I32], results: [], locals: [1, I32], code: frame() },
+    { name: 'seal', parameters: [I32, I32], results: [], locals: undefined, code: [...get(1), ...get(0), ...get(1), 0x10, CRC32_FUNCTION, ...store32(0)] },
+    { name: 'frame', parameters: [I32, I32, I32, F64, F64, I32], results: [], locals: undefined, code: frame() },
   ]
 }
 
@@ -132,8 +136,7 @@ function crc32(table: number): number[] {
 }
 
 function frame(): number[] {
-  const [to, from, length, sequence, ticks, tickBase, end] = [0, 1, 2, 3, 4, 5, 6]
-  const store32 = (offset: number): number[] => [0x36, 0, ...leb(offset)]
+  const [to, from, length, sequence, ticks, tickBase] = [0, 1, 2, 3, 4, 5]
   const store64 = (offset: number): number[] => [0x37, 0, ...leb(offset)]
   const toInteger = 0xb0
   const widen = 0xad
@@ -143,8 +146,6 @@ function frame(): number[] {
     ...get(to), ...get(sequence), toInteger, ...store64(FRAME_SEQUENCE),
     ...get(to), ...get(ticks), toInteger, ...get(tickBase), widen, 0x42, 32, 0x86, 0x7c, ...store64(FRAME_TIMESTAMP),
     ...get(to), ...constant(FRAME_DATA), ADD, ...get(from), ...get(length), 0xfc, 10, 0, 0,
-    ...get(to), ...constant(FRAME_DATA), ADD, ...get(length), ADD, ...set(end),
-    ...get(end), ...get(to), ...get(end), 0x10, CRC32_FUNCTION, ...store32(0),
   ]
 }
 

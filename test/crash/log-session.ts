@@ -38,7 +38,7 @@ export class LogSession {
   readonly #writer
   readonly #record
   readonly #staging
-  readonly #claim = { sequence: 0, start: 0, ticks: 0 }
+  readonly #claim = { sequence: 0, start: 0, ticks: 0, backlog: 0 }
   readonly #tickBase: number
   readonly #zeroTicks: number
   readonly #dead = new Set<number>()

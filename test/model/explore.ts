@@ -163,16 +163,20 @@ export class ModelMemory implements AtomicsSeam {
       case 'bytes-slice':
       case 'bytes-read': return Uint8Array.prototype.slice.call(target, rest[0], rest[1])
       case 'call': return (target as (...args: unknown[]) => unknown)(...rest)
+      case 'call-writing': return this.#writeBytes(rest[0], () => (target as (...args: unknown[]) => unknown)(...rest))
       default: return (this[name as 'load'] as (...args: unknown[]) => unknown)(...args)
     }
   }
 
   #setBytes(target: Uint8Array, bytes: Uint8Array, offset: number): void {
+    this.#writeBytes(target, () => target.set(bytes, offset))
+  }
+
+  #writeBytes(target: Uint8Array, write: () => unknown): void {
     const { base, words } = this.#region(target)
-    const [first, last] = [offset >> 2, (offset + bytes.length + 3) >> 2]
-    const before = words.slice(first, last)
-    target.set(bytes, offset)
-    for (let index = first; index < last; index++) this.#changed(base, words, index, before[index - first]!)
+    const before = words.slice()
+    write()
+    for (const [index, value] of before.entries()) this.#changed(base, words, index, value)
   }
 
   /** The words that a step touches; undefined for bytes, notifications, and the explorer's own steps. */

@@ -4,9 +4,10 @@
  * Reads the built files of `dist/src/ring` (and what they import of `dist/src/sync`) and rewrites them by syntax
  * alone, so that the code which is explored is the code which runs, statement for statement:
  *
- * 1. `atomics.load(words, i)`, and every other call on `atomics`, becomes `yield` of a {@link Step};
- * 2. so does every plain access to shared memory: `slots[i]`, `words[i]`, `frameTicks(view, offset)`, and what is
- *    called on `failure`. Such a step is marked plain;
+ * 1. `atomics.load(words, i)`, and every other call on `atomics`, becomes `yield` of a {@link Step}; so does `words[i]`, which
+ *    races with other threads as much;
+ * 2. so does every plain access to shared memory that another step makes visible: `slots[i]`, `frameTicks(view, offset)`,
+ *    `sealFrame(bytes, …)`, and what is called on `failure`. Such a step is marked plain;
  * 3. every function that contains a step, itself or through a call, becomes a generator, and calls to it `yield*`;
  * 4. `#x` becomes `$x`, so that a thread's private state can be compared.
  *
@@ -47,8 +48,10 @@ const ROOT = new URL('../../dist/src/', import.meta.url)
 const CALLBACKS = new Set(['fill', 'hasWork', 'isDead', '#isDead'])
 /** Functions of other modules that read shared bytes. */
 const PLAIN_READERS = new Set(['frameTicks'])
-/** Arrays of shared words that are also accessed plainly. */
-const SHARED_ARRAYS = new Set(['slots', 'words'])
+/** Functions of other modules that write to shared bytes, their first argument. */
+const PLAIN_WRITERS = new Set(['sealFrame'])
+/** Arrays of shared words that are also accessed plainly; and how such an access counts. */
+const SHARED_ARRAYS: { readonly [name: string]: 'plain' | 'step' } = { slots: 'plain', words: 'step' }
 
 const BINDINGS = { step, plain: (name: string, ...args: unknown[]): Step => ({ name, args, plain: true }), filter, some }
 
@@ -190,11 +193,11 @@ function isAccess(node: ts.Node): boolean {
 }
 
 function isSharedElement(node: ts.Node): node is ts.ElementAccessExpression {
-  return ts.isElementAccessExpression(node) && SHARED_ARRAYS.has(lastName(node.expression))
+  return ts.isElementAccessExpression(node) && lastName(node.expression) in SHARED_ARRAYS
 }
 
-function accessKind({ expression }: ts.CallExpression): 'atomic' | 'failure' | 'reader' | undefined {
-  if (ts.isIdentifier(expression)) return PLAIN_READERS.has(expression.text) ? 'reader' : undefined
+function accessKind({ expression }: ts.CallExpression): 'atomic' | 'failure' | 'reader' | 'writer' | undefined {
+  if (ts.isIdentifier(expression)) return PLAIN_READERS.has(expression.text) ? 'reader' : PLAIN_WRITERS.has(expression.text) ? 'writer' : undefined
   if (!ts.isPropertyAccessExpression(expression)) return undefined
   const owner = lastName(expression.expression)
   return owner === 'atomics' ? 'atomic' : owner === 'failure' ? 'failure' : undefined
@@ -257,7 +260,7 @@ function makeVisitor(context: ts.TransformationContext, stepping: ReadonlySet<st
   const visitCall = (node: ts.CallExpression): ts.Expression => {
     const args = node.arguments.map(go)
     const kind = accessKind(node)
-    if (kind === 'reader') return yieldStep('plain', 'call', go(node.expression), ...args)
+    if (kind === 'reader' || kind === 'writer') return yieldStep('plain', kind === 'reader' ? 'call' : 'call-writing', go(node.expression), ...args)
     if (kind !== undefined) {
       const { name, expression } = node.expression as ts.PropertyAccessExpression
       return kind === 'atomic' ? yieldStep('step', name.text, ...args) : yieldStep('plain', `bytes-${name.text}`, go(expression), ...args)
@@ -279,9 +282,9 @@ function makeVisitor(context: ts.TransformationContext, stepping: ReadonlySet<st
     if (ts.isPrivateIdentifier(node)) return f.createIdentifier(`$${node.text.slice(1)}`)
     if (ts.isBinaryExpression(node) && isSharedElement(node.left) && isAssignment(node.operatorToken.kind)) {
       if (node.operatorToken.kind !== ts.SyntaxKind.EqualsToken) throw new Error(`no step for ${node.getText()}`)
-      return yieldStep('plain', 'store', go(node.left.expression), go(node.left.argumentExpression), go(node.right))
+      return yieldStep(SHARED_ARRAYS[lastName(node.left.expression)]!, 'store', go(node.left.expression), go(node.left.argumentExpression), go(node.right))
     }
-    if (isSharedElement(node)) return yieldStep('plain', 'load', go(node.expression), go(node.argumentExpression))
+    if (isSharedElement(node)) return yieldStep(SHARED_ARRAYS[lastName(node.expression)]!, 'load', go(node.expression), go(node.argumentExpression))
     if (ts.isCallExpression(node)) return visitCall(node)
     if (ts.isArrowFunction(node) && containsStep(node.body, stepping)) return visitArrow(node)
     const visited = ts.visitEachChild(node, visit, context)

@@ -21,7 +21,7 @@ export function oweEntry(log: Log, owner: ThreadIdentity = ownIdentity()): OwedE
   const { atomics, words, slots, slotMask } = ring
   const record = attachRecord(ring, owner, isThreadDead)
   atomics.store(words, record.phaseIndex, record.phase | 1)
-  const claim: Claim = { sequence: 0, start: 0, ticks: 0 }
+  const claim: Claim = { sequence: 0, start: 0, ticks: 0, backlog: 0 }
   if (claimStretch(ring, claim, BYTES, 1, 0, record.debt) !== 1) throw new Error('there was no room for a claim')
   const publishAborted = (): void => {
     const slot = (claim.sequence & slotMask) * SLOT_WORDS
