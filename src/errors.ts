@@ -23,6 +23,10 @@ export type WalErrorCode =
   | 'ERR_WAL_IO'
   /** More than 1,024 threads are attached to one log. */
   | 'ERR_WAL_TOO_MANY_PRODUCERS'
+  /** The log has 4,096 consumers. */
+  | 'ERR_WAL_TOO_MANY_CONSUMERS'
+  /** A consumer's cursor was sought or removed while somebody waited for its commit. */
+  | 'ERR_WAL_CURSOR'
   /** A handle is from another version of this package, or not a handle. */
   | 'ERR_WAL_HANDLE'
   /** A rule of the ring protocol was broken: a bug here, or foreign code writing to the shared memory. */

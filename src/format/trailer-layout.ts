@@ -42,6 +42,8 @@ const PREVIOUS_UUID = 68
 const CURSOR_COUNT = 84
 const CURSORS = 88
 const UNCHANGED = 0xffffffff
+/** What a cursor takes beside its name: the name's length, sequence, epoch. */
+const CURSOR_OVERHEAD = 14
 
 /** The fields and where they stand: [name, offset, bytes]. */
 export const TRAILER_FIELDS = [
@@ -78,10 +80,15 @@ export interface Trailer {
   readonly cursors: readonly Cursor[] | undefined
 }
 
+/** The bytes that cursors add to a trailer. */
+export function cursorBytes(cursors: readonly Cursor[]): number {
+  return cursors.reduce((sum, { name }) => sum + CURSOR_OVERHEAD + Buffer.byteLength(name), 0)
+}
+
 /** A finished trailer frame. */
 export function encodeTrailer(trailer: Trailer, relativeTicks: number, tickBase: number): Uint8Array {
   const names = (trailer.cursors ?? []).map((cursor) => Buffer.from(cursor.name))
-  const dataBytes = names.reduce((sum, name) => sum + 2 + name.length + 12, CURSORS)
+  const dataBytes = CURSORS + cursorBytes(trailer.cursors ?? [])
   return encodeControlFrame('trailer', dataBytes, relativeTicks, tickBase, (bytes, view, at) => {
     bytes.set(trailer.segmentUuid, at + SEGMENT_UUID)
     setUint64(view, at + OWN_OFFSET, trailer.offset)
@@ -99,7 +106,7 @@ export function encodeTrailer(trailer: Trailer, relativeTicks: number, tickBase:
       bytes.set(name, to + 2)
       setUint64(view, to + 2 + name.length, cursor.sequence)
       view.setUint32(to + 10 + name.length, cursor.epoch, true)
-      to += 14 + name.length
+      to += CURSOR_OVERHEAD + name.length
     }
   })
 }
@@ -142,14 +149,14 @@ function decodeCursors(bytes: Uint8Array, view: DataView, from: number, to: numb
   const cursors: Cursor[] = []
   let at = from
   for (let index = 0; index < count; index++) {
-    if (to - at < 14) return null
+    if (to - at < CURSOR_OVERHEAD) return null
     const nameBytes = view.getUint16(at, true)
-    if (nameBytes < 1 || nameBytes > MAX_CURSOR_NAME_BYTES || to - at < 14 + nameBytes) return null
+    if (nameBytes < 1 || nameBytes > MAX_CURSOR_NAME_BYTES || to - at < CURSOR_OVERHEAD + nameBytes) return null
     const sequence = getUint64(view, at + 2 + nameBytes)
     if (Number.isNaN(sequence)) return null
     const name = Buffer.from(bytes.buffer, bytes.byteOffset + at + 2, nameBytes).toString('utf8')
     cursors.push({ name, sequence, epoch: view.getUint32(at + 10 + nameBytes, true) })
-    at += 14 + nameBytes
+    at += CURSOR_OVERHEAD + nameBytes
   }
   return at === to ? cursors : null
 }

@@ -1,6 +1,7 @@
 /** What a log that is open for writing looks like, on the thread that opened it. */
 
 import type { RecoveryReport } from '../recovery/recover.js'
+import type { LogCursors } from './cursor.js'
 import type { LogEntry } from './entry.js'
 import type { FlushOutcome, LogHandle, Producer } from './producer.js'
 import type { ReadOptions } from './read-options.js'
@@ -58,6 +59,8 @@ export interface Log extends Producer {
   readonly directory: string
   /** What opening found and did. */
   readonly recovery: RecoveryReport
+  /** The consumers' cursors: what the queue is built on. */
+  readonly cursors: LogCursors
   /** Entries in order, one at a time; never one that is not durable. Does not block; reads ahead one block of 256 KiB. */
   read(options?: ReadOptions): AsyncGenerator<LogEntry, void, undefined>
   /** {@link read}, many at a time: the fast way. */

@@ -7,7 +7,7 @@ import { fromErrorRecord, outOfRange, WalError } from '../errors.js'
 import { msFromTicks } from '../format/ticks.js'
 import type { RecoveryReport } from '../recovery/recover.js'
 import { endClaims, lastClaimed, lastDurable, lastWritten } from '../ring/claim.js'
-import { wantClose, wantRoll, wantSettle } from '../ring/commands.js'
+import { isRolled, wantClose, wantRoll, wantSettle } from '../ring/commands.js'
 import { droppedCount } from '../ring/dropped.js'
 import { endError, failLog } from '../ring/life.js'
 import { markDead } from '../ring/records.js'
@@ -16,6 +16,7 @@ import { COUNTER } from '../ring/ring-layout.js'
 import { Catalog } from '../segment/catalog.js'
 import type { WriterReply, WriterStart } from '../writer/run-writer.js'
 import { failIfWriterDied, waitUntilSettled } from './blocking-wait.js'
+import { LogCursors } from './cursor.js'
 import type { LogEntry } from './entry.js'
 import { guardExit, unguardExit } from './exit-hook.js'
 import { resolveOptions, type LogOptions, type ResolvedOptions } from './options.js'
@@ -84,6 +85,7 @@ async function ended(worker: Worker): Promise<void> {
 class OpenLog implements Log {
   readonly directory: string
   readonly recovery: RecoveryReport
+  readonly cursors: LogCursors
   readonly #producer: LogProducer
   readonly #ring: Ring
   readonly #handle: LogHandle
@@ -99,6 +101,7 @@ class OpenLog implements Log {
     this.#handle = Object.freeze(handle)
     this.#producer = new LogProducer(handle, () => undefined)
     this.#ring = this.#producer.ring
+    this.cursors = new LogCursors(this.#producer)
     this.#worker = worker
     this.#catalog = new Catalog(nodeDisk, options.directory)
     this.#workerEnd = this.#superviseWorker(worker)
@@ -182,7 +185,8 @@ class OpenLog implements Log {
   async roll(): Promise<void> {
     const error = endError(this.#ring)
     if (error !== undefined) throw error
-    await this.#producer.waiters.untilRolled(wantRoll(this.#ring))
+    const ticket = wantRoll(this.#ring)
+    await this.#producer.waiters.until(() => isRolled(this.#ring, ticket), undefined)
   }
 
   stats(): LogStats {

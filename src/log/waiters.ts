@@ -1,8 +1,7 @@
-/** Who waits on this thread without blocking it: for durability, for room, for a roll, for the end. */
+/** Who waits on this thread without blocking it: for durability, for room, for something that the writer does, for the end. */
 
 import type { Stretch } from '../ring/append.js'
 import { CLAIMED, lastDurable, type Claim } from '../ring/claim.js'
-import { isRolled } from '../ring/commands.js'
 import { endError } from '../ring/life.js'
 import { hasRoom } from '../ring/room.js'
 import type { Ring } from '../ring/ring.js'
@@ -62,18 +61,14 @@ export class Waiters {
     })
   }
 
-  /** Resolves when a roll is done. */
-  async untilRolled(ticket: number): Promise<void> {
-    await this.#untilReached(() => isRolled(this.#ring, ticket))
+  /** Resolves when `isReached`, which only what signals the durable event may change. Rejects when the log ends before. */
+  async until(isReached: () => boolean, signal: AbortSignal | undefined): Promise<void> {
+    await this.#wait<void>(signal, this.#durableEvent, (pending) => this.#others.push({ isReached, pending }))
   }
 
   /** Resolves when the log has ended, well or not. */
   async untilEnded(): Promise<void> {
-    await this.#untilReached(() => endError(this.#ring) !== undefined)
-  }
-
-  async #untilReached(isReached: () => boolean): Promise<void> {
-    await this.#wait<void>(undefined, this.#durableEvent, (pending) => this.#others.push({ isReached, pending }))
+    await this.until(() => endError(this.#ring) !== undefined, undefined)
   }
 
   /** Puts an entry in line; resolves when it is accepted. An abort ends the waiting; the entry stays in line. */

@@ -1,7 +1,7 @@
 /**
  * The shared memory of one log, and the protocol on it.
  *
- * One shared memory with *control* (words below), *scratch* (of each thread), *slots* (two words a sequence in flight)
+ * One shared memory with *control* (words below, *records* of threads, *cursors* of consumers), *scratch* (of each thread), *slots* (two words a sequence in flight)
  * and *bytes* (the ring: frames as on disk, packed); and the *arena*, a buffer of its own, for entries too large for the ring.
  * All words are 32 bits. A word that `Atomics` touches is never touched plainly while shared.
  *
@@ -42,12 +42,22 @@
  * 6. [sleep]   store the head it waits for, store asleep = 1, look again at the head's mark and at the commands, then wait
  *              with a time limit: a producer may die between [publish] and [wake].
  *
+ * ## Cursors
+ *
+ * 1. [commit]  compare-and-set of a cursor's place, only upwards and only in its epoch; then, unless it is 1 already, store
+ *              cursors-changed = 1 and wake the writer. The load of that word comes after the compare-and-set: who finds it 1
+ *              leaves the new place to the writer's next look, which takes the 0 there first. Pairs with [collect].
+ * 2. [collect] the writer exchanges cursors-changed for 0, then loads the places; they go into the next trailer.
+ * 3. after the sync of that trailer it stores the places as durable and signals the durable event.
+ *
  * ## A producer that dies
  *
  * It may stop between any two steps. See dead-producers.ts; the ways out: phase odd and thread proved dead → what it
  * claimed and did not publish is aborted, the arena that it took is freed, its record is freed, all by the writer alone.
  */
 
+import { CRC_TABLE } from '../format/crc32.js'
+import { MAX_CURSORS } from '../format/trailer-layout.js'
 import { EVENT_EPOCH } from '../sync/event-count.js'
 
 /** Words per cache line. Words that different threads write stand in different lines. */
@@ -97,12 +107,19 @@ export const WORD = {
   settleWanted: 8 * LINE + 4,
   /** Low 32 bits of the highest sequence that is waited for, see {@link syncWanted}. */
   syncTarget: 8 * LINE + 5,
+  /** How often cursors were asked to be made durable at once, and the last of these that was done. */
+  cursorsWanted: 8 * LINE + 6,
+  cursorsDone: 8 * LINE + 7,
+  /** 1: a cursor has moved since the writer took them last. */
+  cursorsChanged: 8 * LINE + 8,
   /** Record + 1 of the arena's owner; 0 when it is free. */
   arenaOwner: 9 * LINE,
   /** Bytes of the stretch in the arena; plain, published by the slot's mark. */
   arenaBytes: 9 * LINE + 1,
   /** Number of records ever in use: none beyond has to be looked at. */
   recordLimit: 10 * LINE,
+  /** Number of cursors ever in use. */
+  cursorLimit: 10 * LINE + 1,
   /** Entries dropped because the ring was full, 64 bits. */
   dropped: 11 * LINE,
   /** Clock: monotonic nanoseconds at opening, 64 bits; relative ticks at that moment, 64 bits. Plain, set before sharing. */
@@ -136,12 +153,32 @@ export const RECORD_WORDS = LINE
 export const RECORD_BASE = 16384 / 4
 /** Within a record: the thread's id (0: the record is free), its start time, its phase, and a mark that its end was seen. */
 export const RECORD = { thread: 0, startLow: 1, startHigh: 2, phase: 3, dead: 4 } as const
+
+/** One cursor a consumer; see cursors.ts. */
+export const CURSOR_BASE = RECORD_BASE + MAX_RECORDS * RECORD_WORDS
+export const CURSOR_WORDS = 6 * LINE
+/**
+ * Within a cursor. What commits write and what the writer writes stand in different lines.
+ *
+ * - `state`: one of {@link CURSOR_STATE}; `nameBytes` and `name` (UTF-8, up to 255 bytes) are plain, set before it;
+ * - `place`, 64 bits: the committed sequence (low 53 bits) and the low 11 bits of the seek epoch, so that one compare-and-set
+ *   moves a cursor only in the epoch that it was meant for;
+ * - `delivered`, 64 bits: the last sequence that was delivered, which no commit goes beyond;
+ * - `epoch`: how often the cursor was sought, 32 bits;
+ * - `durable`, 64 bits: the place that is on disk.
+ */
+export const CURSOR = { state: 0, nameBytes: 1, place: 2, delivered: 4, epoch: 6, durable: LINE, name: 2 * LINE } as const
+export const CURSOR_STATE = { free: 0, used: 1 } as const
+/** The high word of a place: 11 bits of the epoch, 21 bits of the sequence. */
+export const CURSOR_EPOCH_SHIFT = 21
+export const CURSOR_HIGH_MASK = 2 ** CURSOR_EPOCH_SHIFT - 1
+
 /** Bytes of the control words. */
-export const CONTROL_BYTES = RECORD_BASE * 4 + MAX_RECORDS * RECORD_WORDS * 4
+export const CONTROL_BYTES = (CURSOR_BASE + MAX_CURSORS * CURSOR_WORDS) * 4
 /** Behind the control words: the CRC tables, then a scratch for each record, where its thread encodes text. */
 export const CRC_TABLE_OFFSET = CONTROL_BYTES
 export const SCRATCH_BYTES = 16384
-export const SCRATCH_OFFSET = 2 * 65536
+export const SCRATCH_OFFSET = Math.ceil((CRC_TABLE_OFFSET + CRC_TABLE.byteLength) / 65536) * 65536
 /** Behind the scratches: slots, then the ring. Both are multiples of 64 bytes. */
 export const SLOTS_OFFSET = SCRATCH_OFFSET + MAX_RECORDS * SCRATCH_BYTES
 

@@ -10,7 +10,7 @@ import type { Disk } from '../disk/disk.js'
 import { encodeRange, RANGE_FRAME_BYTES } from '../format/control-layout.js'
 import { INDEX_INTERVAL_BYTES, largestIndexBytes } from '../format/index-layout.js'
 import { relativeTicks, tickBase } from '../format/ticks.js'
-import { TRAILER_BYTES, type Cursor } from '../format/trailer-layout.js'
+import { TRAILER_BYTES } from '../format/trailer-layout.js'
 import type { Recovered } from '../recovery/recover.js'
 import { readHead } from '../ring/claim.js'
 import { DeadProducers } from '../ring/dead-producers.js'
@@ -24,6 +24,7 @@ import { COUNTER, sequenceReached, WORD } from '../ring/ring-layout.js'
 import { sleepForSequence } from '../ring/wake.js'
 import { EMPTY_SEGMENT_BYTES, Tail } from '../segment/tail.js'
 import { signal } from '../sync/event-count.js'
+import { CursorKeeper } from './cursor-keeper.js'
 import type { WriterOptions } from './writer-options.js'
 
 /** How often the head is looked at before sleeping: some 10 µs, less than a futex sleep and wake-up take. */
@@ -42,14 +43,15 @@ export class Writer {
   readonly #options: WriterOptions
   readonly #dead: DeadProducers
   readonly #point: DrainPoint
+  readonly #keeper: CursorKeeper
   #tail: Tail | undefined
-  #cursors: readonly Cursor[]
   #previousUuid: Uint8Array
   #lastCreatedMs: number
   #lastTicks: bigint
   #durable: number
   #written: number
-  #unsyncedSinceMs = 0
+  /** Since when something written has not been synced. */
+  #unsyncedSinceMs: number | undefined
   #tailBornMs = 0
   #lastActivityMs = 0
   #lastSweepMs = 0
@@ -63,7 +65,7 @@ export class Writer {
     this.#options = options
     this.#dead = new DeadProducers(ring, isDead)
     this.#point = { sequence: recovered.nextSequence, position: 0 }
-    this.#cursors = recovered.cursors
+    this.#keeper = new CursorKeeper(ring, recovered.cursors)
     this.#previousUuid = recovered.previousUuid
     this.#lastCreatedMs = recovered.lastCreatedMs
     this.#lastTicks = lastTicks
@@ -104,7 +106,7 @@ export class Writer {
     // A tail without room is sealed before the batch, which then has a new one to itself.
     const isFull = tail === undefined || this.#roomIn(tail.endOffset) <= 0 || this.#entriesLeft(tail) <= 0
     return {
-      bytes: Math.min(maxBatchBytes, this.#roomIn(isFull ? EMPTY_SEGMENT_BYTES : tail.endOffset)),
+      bytes: Math.min(maxBatchBytes, this.#roomIn(isFull ? EMPTY_SEGMENT_BYTES + this.#keeper.bytes : tail.endOffset)),
       entries: isFull ? maxSegmentEntries : this.#entriesLeft(tail),
       abortedBytes: RANGE_FRAME_BYTES,
       indexIntervalBytes: INDEX_INTERVAL_BYTES,
@@ -114,7 +116,7 @@ export class Writer {
   /** Bytes of frames that a segment takes behind `endOffset`: less the batch's trailer, a closing mark, and the index at the end. */
   #roomIn(endOffset: number): number {
     const { maxSegmentBytes } = this.#options
-    return maxSegmentBytes - endOffset - 2 * TRAILER_BYTES - largestIndexBytes(maxSegmentBytes)
+    return maxSegmentBytes - endOffset - this.#keeper.bytes - 2 * TRAILER_BYTES - largestIndexBytes(maxSegmentBytes)
   }
 
   #entriesLeft(tail: Tail): number {
@@ -131,9 +133,11 @@ export class Writer {
   /** write → release → sync → acknowledge. */
   #commit(batch: DrainedBatch): void {
     const tail = this.#tailFor(batch)
-    tail.write({ ...batch, buffers: batch.extents.map((extent) => this.#bytesOf(extent)) }, this.#durable, undefined)
+    // Taken when it is certain which segment they go to: a seal tells that all taken before are durable.
+    const cursors = this.#keeper.take()
+    tail.write({ ...batch, buffers: batch.extents.map((extent) => this.#bytesOf(extent)) }, this.#durable, cursors)
     this.#lastTicks = tail.lastTicks
-    if (this.#written === this.#durable) this.#unsyncedSinceMs = performance.now()
+    this.#unsyncedSinceMs ??= performance.now()
     this.#written = batch.lastSequence
     release(this.#ring, batch, this.#point)
     this.#count(batch)
@@ -163,16 +167,19 @@ export class Writer {
     const createdMs = Math.max(Date.now(), this.#lastCreatedMs + 1)
     this.#lastCreatedMs = createdMs
     this.#tailBornMs = performance.now()
-    return Tail.create(this.#disk, {
+    const tail = Tail.create(this.#disk, {
       directory: this.#options.directory,
       createdMs,
       firstSequence,
       previousUuid: this.#previousUuid,
-      cursors: this.#cursors,
+      cursors: this.#keeper.cursors,
       lastTicks: this.#lastTicks,
       preallocateBytes: this.#options.preallocateBytes,
       maxBytes: this.#options.maxSegmentBytes,
     })
+    // Its first trailer carries all cursors, and is durable.
+    this.#keeper.noteSynced()
+    return tail
   }
 
   /** Seals the tail: all in it is durable afterwards. The next entry begins a new one. */
@@ -181,7 +188,7 @@ export class Writer {
     this.#previousUuid = tail.name.uuid
     this.#tail = undefined
     this.#ring.counters[COUNTER.rolls]!++
-    this.#markDurable(tail.lastSequence)
+    this.#noteSynced(tail.lastSequence)
   }
 
   #sync(): void {
@@ -192,19 +199,43 @@ export class Writer {
     counters[COUNTER.syncs]!++
     counters[COUNTER.syncMs]! += tookMs
     counters[COUNTER.longestSyncMs] = Math.max(counters[COUNTER.longestSyncMs]!, tookMs)
-    this.#markDurable(this.#written)
+    this.#noteSynced(this.#written)
   }
 
-  #markDurable(sequence: number): void {
+  #noteSynced(sequence: number): void {
+    this.#unsyncedSinceMs = undefined
+    this.#keeper.noteSynced()
     if (sequence <= this.#durable) return
     this.#durable = sequence
     acknowledge(this.#ring, sequence)
+  }
+
+  /** Commits with nothing to append beside them get a trailer of their own, now and then. */
+  #persistCursors(nowMs: number): void {
+    if (nowMs < this.#keeper.dueMs) return
+    const { wanted } = this.#keeper
+    this.#writeCursors()
+    if (this.#unsyncedSinceMs !== undefined && (wanted !== undefined || this.#options.durability === 'batch')) this.#sync()
+    if (wanted !== undefined) this.#keeper.serve(wanted)
+  }
+
+  #writeCursors(): void {
+    if (this.#tail !== undefined && this.#roomIn(this.#tail.endOffset) <= 0) this.#seal(this.#tail)
+    const cursors = this.#keeper.take()
+    if (cursors === undefined) return
+    if (this.#tail === undefined) {
+      this.#tail = this.#createTail(this.#written + 1)
+    } else {
+      this.#tail.mark(this.#durable, cursors)
+      this.#unsyncedSinceMs ??= performance.now()
+    }
   }
 
   #hasCommand(): boolean {
     const { atomics, words } = this.#ring
     return atomics.load(words, WORD.syncWanted) !== 0 || atomics.load(words, WORD.closeWanted) !== 0
       || atomics.load(words, WORD.settleWanted) !== 0 || atomics.load(words, WORD.rollWanted) !== atomics.load(words, WORD.rollDone)
+      || this.#keeper.dueMs <= performance.now()
   }
 
   /** Does what was asked for, and what is due. */
@@ -217,6 +248,7 @@ export class Writer {
     }
     const rollWanted = atomics.load(words, WORD.rollWanted)
     if (rollWanted !== atomics.load(words, WORD.rollDone)) this.#roll(rollWanted)
+    this.#persistCursors(nowMs)
     if (atomics.load(words, WORD.closeWanted) !== 0 && sequenceReached(this.#point.sequence, readHead(this.#ring).low)) return this.#close()
     if (this.#tail !== undefined && this.#nextDueMs() <= nowMs) this.#doWhatIsDue(nowMs)
     if (nowMs - this.#lastSweepMs >= MAX_SLEEP_MS) {
@@ -241,6 +273,7 @@ export class Writer {
   }
 
   #close(): void {
+    this.#writeCursors()
     if (this.#written > this.#durable) this.#sync()
     if (this.#tail !== undefined) this.#seal(this.#tail)
     this.#ended = true
@@ -251,9 +284,10 @@ export class Writer {
   #nextDueMs(): number {
     const { durability, maxSegmentAgeMs } = this.#options
     const tail = this.#tail
-    if (tail === undefined) return Infinity
-    let dueMs = this.#hasEntries() ? this.#tailBornMs + maxSegmentAgeMs : Infinity
-    if (typeof durability === 'object' && this.#written > this.#durable) dueMs = Math.min(dueMs, this.#unsyncedSinceMs + durability.intervalMs)
+    const cursorsMs = this.#keeper.dueMs
+    if (tail === undefined) return cursorsMs
+    let dueMs = Math.min(cursorsMs, this.#hasEntries() ? this.#tailBornMs + maxSegmentAgeMs : Infinity)
+    if (typeof durability === 'object' && this.#unsyncedSinceMs !== undefined) dueMs = Math.min(dueMs, this.#unsyncedSinceMs + durability.intervalMs)
     if (this.#isUnsettled(tail)) dueMs = Math.min(dueMs, this.#lastActivityMs + SETTLE_AFTER_MS)
     return dueMs
   }
@@ -267,7 +301,7 @@ export class Writer {
     const tail = this.#tail!
     const { durability, maxSegmentAgeMs } = this.#options
     if (this.#hasEntries() && nowMs >= this.#tailBornMs + maxSegmentAgeMs) return this.#seal(tail)
-    if (typeof durability === 'object' && this.#written > this.#durable && nowMs >= this.#unsyncedSinceMs + durability.intervalMs) this.#sync()
+    if (typeof durability === 'object' && this.#unsyncedSinceMs !== undefined && nowMs >= this.#unsyncedSinceMs + durability.intervalMs) this.#sync()
     if (this.#isUnsettled(tail) && nowMs >= this.#lastActivityMs + SETTLE_AFTER_MS) this.#settle(tail)
   }
 

@@ -16,7 +16,7 @@ const BROKEN = /lost: |foreign: |recovery refuses|should be|half a group|header 
 export const SEEDED_BUGS: readonly SeededBug[] = [
   {
     name: 'batches are acknowledged before they are synced',
-    patches: [{ file: 'writer/writer.js', from: 'this.#tail?.sync();', to: 'this.#markDurable(this.#written); this.#tail?.sync();' }],
+    patches: [{ file: 'writer/writer.js', from: 'this.#tail?.sync();', to: 'this.#noteSynced(this.#written); this.#tail?.sync();' }],
     shows: BROKEN,
   },
   {
@@ -36,7 +36,7 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
   },
   {
     name: 'a trailer tells of its own batch as durable',
-    patches: [{ file: 'writer/writer.js', from: 'this.#bytesOf(extent)) }, this.#durable, undefined)', to: 'this.#bytesOf(extent)) }, batch.lastSequence, undefined)' }],
+    patches: [{ file: 'writer/writer.js', from: 'this.#bytesOf(extent)) }, this.#durable, cursors)', to: 'this.#bytesOf(extent)) }, batch.lastSequence, cursors)' }],
     shows: BROKEN,
   },
   {

@@ -1,0 +1,66 @@
+/** What the writer knows of the consumers' cursors: which ones the next trailer must carry, and which are on disk. */
+
+import { cursorBytes, type Cursor } from '../format/trailer-layout.js'
+import { collectCursors, initializeCursors, listCursors, markDurable, type CollectedCursor } from '../ring/cursors.js'
+import type { Ring } from '../ring/ring.js'
+import { WORD } from '../ring/ring-layout.js'
+import { signal } from '../sync/event-count.js'
+
+/** The shortest time between two trailers that carry nothing but commits, unless somebody waits for one. */
+const COMMIT_INTERVAL_MS = 10
+
+/** The cursors as the writer has them. */
+export class CursorKeeper {
+  readonly #ring: Ring
+  #unsynced: readonly CollectedCursor[] | undefined
+  #takenMs = -Infinity
+  /** As they were taken last. */
+  cursors: readonly CollectedCursor[]
+  /** The bytes that they add to a trailer. */
+  bytes: number
+
+  constructor(ring: Ring, recovered: readonly Cursor[]) {
+    this.#ring = ring
+    initializeCursors(ring, recovered)
+    this.cursors = listCursors(ring)
+    this.bytes = cursorBytes(this.cursors)
+  }
+
+  /** [collect] The cursors that the next trailer must carry; undefined when none has moved. */
+  take(): readonly CollectedCursor[] | undefined {
+    const cursors = collectCursors(this.#ring)
+    if (cursors === undefined) return undefined
+    this.cursors = this.#unsynced = cursors
+    this.bytes = cursorBytes(cursors)
+    this.#takenMs = performance.now()
+    return cursors
+  }
+
+  /** When commits with nothing to append beside them must be written. */
+  get dueMs(): number {
+    if (this.wanted !== undefined) return -Infinity
+    const { atomics, words } = this.#ring
+    return atomics.load(words, WORD.cursorsChanged) === 0 ? Infinity : this.#takenMs + COMMIT_INTERVAL_MS
+  }
+
+  /** The ticket of the last one who asked for durable cursors; undefined when all have been served. */
+  get wanted(): number | undefined {
+    const { atomics, words } = this.#ring
+    const wanted = atomics.load(words, WORD.cursorsWanted)
+    return wanted === atomics.load(words, WORD.cursorsDone) ? undefined : wanted
+  }
+
+  /** Tells that all cursors, as they stood when the ticket was read, are on disk. */
+  serve(ticket: number): void {
+    this.#ring.atomics.store(this.#ring.words, WORD.cursorsDone, ticket)
+    signal(this.#ring.atomics, this.#ring.words, WORD.durableEvent)
+  }
+
+  /** A trailer with {@link cursors} has been synced. */
+  noteSynced(): void {
+    if (this.#unsynced === undefined) return
+    for (const cursor of this.#unsynced) markDurable(this.#ring, cursor)
+    this.#unsynced = undefined
+    signal(this.#ring.atomics, this.#ring.words, WORD.durableEvent)
+  }
+}
