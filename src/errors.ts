@@ -13,6 +13,8 @@ export type WalErrorCode =
   | 'ERR_WAL_FAILED'
   /** The ring has no room and `whenFull` is `'throw'`, or `'block'` ran into `blockTimeoutMs`. */
   | 'ERR_WAL_FULL'
+  /** The disk is full, or the log has reached `retention.maxBytes` and may drop nothing; appends go on by themselves once there is room. */
+  | 'ERR_WAL_DISK_FULL'
   /** Another process or another log of this process holds the directory. */
   | 'ERR_WAL_LOCKED'
   /** Provably acknowledged data is damaged or missing; `file`, `offset`, `firstSequence`, `lastSequence` say what. */

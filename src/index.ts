@@ -7,7 +7,7 @@ export type { LogEntry } from './log/entry.js'
 export type { Log, LogStats, SegmentInfo } from './log/log.js'
 export { LogMessage } from './log/log-message.js'
 export { openLog } from './log/open-log.js'
-export type { LogOptions } from './log/options.js'
+export type { LogOptions, LogRetention } from './log/options.js'
 export type {
   FlushOutcome, FlushSyncOptions, LogHandle, Producer, ProducerSettings, Receipt, WaitOptions, WhenFull,
 } from './log/producer.js'

@@ -6,6 +6,12 @@
  * operating system (`code`, `syscall`, `errno`); none is retried, and none is swallowed.
  */
 
+/** Whether a write was refused for want of room. (A sync that says so has failed like any other: what it should have made durable is lost.) */
+export function isDiskFull(error: unknown): boolean {
+  const { code, syscall = '' } = error as NodeJS.ErrnoException
+  return (code === 'ENOSPC' || code === 'EDQUOT') && !syscall.includes('sync')
+}
+
 /** One open regular file. Offsets and lengths are in bytes. */
 export interface DiskFile {
   readonly path: string
@@ -41,6 +47,10 @@ export interface Disk {
   open(path: string, access: 'read' | 'write'): DiskFile
   /** Renames within one directory, replacing nothing that matters. Durable after {@link syncDirectory}. */
   rename(from: string, to: string): void
+  /** Gives the write permission back that {@link DiskFile.protect} took (mode 0600). */
+  unprotect(path: string): void
+  /** Bytes that the file system of `path` has left for this process, and in all. */
+  space(path: string): { readonly freeBytes: number; readonly totalBytes: number }
   /** Unlinks a file. Durable after {@link syncDirectory}. */
   remove(path: string): void
   /** Makes creations, renames and removals in the directory durable. */

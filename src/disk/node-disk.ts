@@ -2,7 +2,7 @@
 
 import {
   closeSync, constants, fchmodSync, fdatasyncSync, fstatSync, fsyncSync, ftruncateSync, mkdirSync, openSync, read,
-  readSync, readdirSync, renameSync, statSync, unlinkSync, writevSync,
+  readSync, readdirSync, renameSync, statfsSync, statSync, unlinkSync, writevSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Disk, DiskFile } from './disk.js'
@@ -30,6 +30,18 @@ export const nodeDisk: Disk = {
   // O_NONBLOCK: opening a planted FIFO must fail the check below, not hang.
   open: (path, access) => new NodeFile(path, (access === 'read' ? constants.O_RDONLY : constants.O_RDWR) | NOFOLLOW | NONBLOCK),
   rename: (from, to) => renameSync(from, to),
+  unprotect(path) {
+    const fd = openSync(path, constants.O_RDONLY | NOFOLLOW | NONBLOCK)
+    try {
+      fchmodSync(fd, 0o600)
+    } finally {
+      closeSync(fd)
+    }
+  },
+  space(path) {
+    const { bavail, blocks, bsize } = statfsSync(path)
+    return { freeBytes: bavail * bsize, totalBytes: blocks * bsize }
+  },
   remove: (path) => unlinkSync(path),
   syncDirectory,
 }

@@ -9,7 +9,8 @@
  *  40–47   message count, i64            entries only; control frames are not counted
  *  48–55   segment size in bytes, i64    header included
  *  56      sealed (read-only), 0 or 1
- *  57–123  reserved, zero
+ *  57      of a tail: made from a freed segment, 0 or 1; what stands behind its last batch may be left from that
+ *  58–123  reserved, zero
  * 124–127  CRC-32 of bytes 0–123
  * ```
  *
@@ -40,13 +41,14 @@ const LAST_TIMESTAMP = 32
 const MESSAGE_COUNT = 40
 const SIZE = 48
 const SEALED = 56
+const RECYCLED = 57
 const CHECKSUM = 124
 
 /** The fields and where they stand: [name, offset, bytes]. */
 export const SEGMENT_HEADER_FIELDS = [
   ['magic', 0, 4], ['version', VERSION, 4], ['firstSequence', FIRST_SEQUENCE, 8], ['lastSequence', LAST_SEQUENCE, 8],
   ['firstTicks', FIRST_TIMESTAMP, 8], ['lastTicks', LAST_TIMESTAMP, 8], ['entryCount', MESSAGE_COUNT, 8], ['bytes', SIZE, 8],
-  ['sealed', SEALED, 1], ['reserved', 57, 67], ['checksum', CHECKSUM, 4],
+  ['sealed', SEALED, 1], ['recycled', RECYCLED, 1], ['reserved', 58, 66], ['checksum', CHECKSUM, 4],
 ] as const
 
 /** A segment's header in code. */
@@ -60,6 +62,8 @@ export interface SegmentHeader {
   /** Size of the whole file; 0 while the segment is open. */
   readonly bytes: number
   readonly sealed: boolean
+  /** A tail whose file held another segment before. */
+  readonly recycled?: boolean
 }
 
 /** The header of a new tail that begins with `firstSequence`. */
@@ -80,6 +84,7 @@ export function encodeSegmentHeader(header: SegmentHeader): Uint8Array {
   setUint64(view, MESSAGE_COUNT, header.entryCount)
   setUint64(view, SIZE, header.bytes)
   view.setUint8(SEALED, header.sealed ? 1 : 0)
+  view.setUint8(RECYCLED, header.recycled ? 1 : 0)
   view.setUint32(CHECKSUM, crc32(bytes, view, 0, CHECKSUM), true)
   return bytes
 }
@@ -102,6 +107,7 @@ export function decodeSegmentHeader(bytes: Uint8Array): SegmentHeader | HeaderFa
     entryCount: getUint64(view, MESSAGE_COUNT),
     bytes: getUint64(view, SIZE),
     sealed: view.getUint8(SEALED) === 1,
+    ...(view.getUint8(RECYCLED) === 1 && { recycled: true }),
   }
   const sound = header.firstSequence >= 1 && header.lastSequence >= header.firstSequence - 1 && view.getUint8(SEALED) <= 1
     && (!header.sealed || (header.bytes >= SEGMENT_HEADER_BYTES && header.entryCount >= 0

@@ -2,11 +2,12 @@
  * Names of segment files: `{yyyyMMddHHmmss}-{UUIDv7, 32 hex digits}.wal`, UTC.
  *
  * Both parts come from one creation time, so names sort as they were created. Only what matches exactly is
- * looked at; no path is ever taken from data.
+ * looked at; no path is ever taken from data. A file that is freed and not used again yet is `{32 hex digits}.spare`.
  */
 
 import { createUuid, uuidFromHex, uuidToHex } from './uuid.js'
 
+const SPARE_NAME = /^[0-9a-f]{32}\.spare$/
 const SEGMENT_NAME = /^\d{14}-([0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15})\.wal$/
 
 /** A segment's file name and what it tells. */
@@ -29,4 +30,14 @@ export function parseSegmentName(name: string): SegmentName | undefined {
   const hex = SEGMENT_NAME.exec(name)?.[1]
   if (hex === undefined) return undefined
   return { name, uuid: uuidFromHex(hex), createdMs: Number.parseInt(hex.slice(0, 12), 16) }
+}
+
+/** The name that a segment's file has while it is freed and waits to be used again. */
+export function spareName({ uuid }: SegmentName): string {
+  return `${uuidToHex(uuid)}.spare`
+}
+
+/** Whether a file name is that of a spare. */
+export function isSpareName(name: string): boolean {
+  return SPARE_NAME.test(name)
 }

@@ -6,15 +6,15 @@ import { outOfRange, WalError, wrongType } from '../errors.js'
 import { FRAME_OVERHEAD } from '../format/frame-layout.js'
 import { absoluteTicks, msFromTicks } from '../format/ticks.js'
 import { appendStretch, type Stretch } from '../ring/append.js'
-import { CLAIM_REFUSED, CLAIMED, lastClaimed, type Claim } from '../ring/claim.js'
+import { CLAIM_FULL, CLAIM_REFUSED, CLAIMED, lastClaimed, type Claim } from '../ring/claim.js'
 import { threadClock, type Clock } from '../ring/clock.js'
 import { wantSync } from '../ring/commands.js'
 import { countDropped } from '../ring/dropped.js'
 import { endError } from '../ring/life.js'
 import { attachRecord, freeRecord, type ProducerRecord } from '../ring/records.js'
-import { hasRoom } from '../ring/room.js'
+import { hasNoSpace, hasRoom } from '../ring/room.js'
 import { openRing, recordScratch, type Ring } from '../ring/ring.js'
-import { WORD } from '../ring/ring-layout.js'
+import { SPACE, WORD } from '../ring/ring-layout.js'
 import { wakeWriter } from '../ring/wake.js'
 import { createDestination, type Destination, type DestinationOptions } from './destination.js'
 import { Staging, type EntryData } from './staging.js'
@@ -178,7 +178,9 @@ export class LogProducer implements Producer {
 
   /** Tries once; throws when the log has ended. */
   #tryAppend(stretch: Stretch, claim: Claim): number {
-    const status = appendStretch(this.ring, this.#record, stretch, claim, this.#clock())
+    const status = hasNoSpace(this.ring) && !this.#isExiting && endError(this.ring) === undefined
+      ? CLAIM_FULL
+      : appendStretch(this.ring, this.#record, stretch, claim, this.#clock())
     if (status === CLAIMED) return status
     if (status === CLAIM_REFUSED) throw endError(this.ring) ?? new WalError('ERR_WAL_CLOSED', 'the log is closing')
     // A writer that lingers for more has enough; one that is dead will never make room.
@@ -198,12 +200,22 @@ export class LogProducer implements Producer {
       countDropped(this.ring, stretch.count)
       return false
     }
-    if (whenFull === 'throw' && !this.#isExiting) throw new WalError('ERR_WAL_FULL', 'the ring is full: await ready() or write(), or set whenFull')
+    if (whenFull === 'throw' && !this.#isExiting) throw this.#fullError('await ready() or write(), or set whenFull')
     const tryAll = (): boolean => this.waiters.appendQueued() && this.#tryAppend(stretch, claim) === CLAIMED
     if (!waitForRoom(this.ring, tryAll, blockTimeoutMs)) {
-      throw new WalError('ERR_WAL_FULL', `the ring had no room for ${blockTimeoutMs} ms (blockTimeoutMs)`)
+      throw this.#fullError(`not for ${blockTimeoutMs} ms (blockTimeoutMs)`)
     }
     return true
+  }
+
+  #fullError(advice: string): WalError {
+    const { atomics, words } = this.ring
+    const space = atomics.load(words, WORD.space)
+    if (space === SPACE.diskFull) return new WalError('ERR_WAL_DISK_FULL', `the disk is full: ${advice}`)
+    if (space === SPACE.overLimit) {
+      return new WalError('ERR_WAL_DISK_FULL', `the log has reached retention.maxBytes, and a consumer has not committed the oldest entries: ${advice}`)
+    }
+    return new WalError('ERR_WAL_FULL', `the ring is full: ${advice}`)
   }
 
   async #untilDurable(sequence: number, signal: AbortSignal | undefined): Promise<void> {

@@ -45,6 +45,8 @@ export interface LogStats {
   /** Accepted but not yet written, and written but not yet durable: entries. */
   readonly unwritten: number
   readonly unsynced: number
+  /** Whether there is room on the disk: if not, appends are refused until there is. */
+  readonly space: 'ok' | 'disk-full' | 'over-limit'
   /** How the exit hook ended; undefined before. */
   readonly exitOutcome: FlushOutcome | undefined
 }
@@ -71,6 +73,11 @@ export interface Log extends Producer {
   segments(): SegmentInfo[]
   /** Seals the tail; resolves when that is durable. The next entry begins a new segment. Without effect on an empty tail. */
   roll(): Promise<void>
+  /**
+   * Frees the segments that `retention` lets go, oldest first; resolves when it is done. The log does so by itself at every roll, with
+   * every commit that frees one, and on an interval.
+   */
+  checkpoint(): Promise<void>
   stats(): LogStats
   /** What other threads need for `attachProducer`: opaque, and structured-cloneable as it is. */
   handle(): LogHandle

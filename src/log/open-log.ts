@@ -7,12 +7,13 @@ import { fromErrorRecord, outOfRange, WalError } from '../errors.js'
 import { msFromTicks } from '../format/ticks.js'
 import type { RecoveryReport } from '../recovery/recover.js'
 import { endClaims, lastClaimed, lastDurable, lastWritten } from '../ring/claim.js'
-import { isRolled, wantClose, wantRoll, wantSettle } from '../ring/commands.js'
+import { isCheckpointed, isRolled, wantCheckpoint, wantClose, wantRoll, wantSettle } from '../ring/commands.js'
 import { droppedCount } from '../ring/dropped.js'
 import { endError, failLog } from '../ring/life.js'
+import { setReadFloor } from '../ring/read-floor.js'
 import { markDead } from '../ring/records.js'
 import { allocateRing, type Ring } from '../ring/ring.js'
-import { COUNTER } from '../ring/ring-layout.js'
+import { COUNTER, SPACE, WORD } from '../ring/ring-layout.js'
 import { Catalog } from '../segment/catalog.js'
 import type { WriterReply, WriterStart } from '../writer/run-writer.js'
 import { failIfWriterDied, waitUntilSettled } from './blocking-wait.js'
@@ -27,6 +28,8 @@ import { oneByOne } from './read-log.js'
 import { resolveReadOptions, type ReadOptions } from './read-options.js'
 import { readEntryBatches, type Horizon } from './reader.js'
 
+/** {@link SPACE} in words. */
+const SPACE_NAMES: Readonly<Record<number, LogStats['space']>> = { [SPACE.ok]: 'ok', [SPACE.diskFull]: 'disk-full', [SPACE.overLimit]: 'over-limit' }
 /** How long the exit hook may take, in ms. */
 const EXIT_TIMEOUT_MS = 10_000
 
@@ -64,8 +67,11 @@ export async function openLog(options: LogOptions): Promise<Log> {
 }
 
 function writerOptions(options: ResolvedOptions): WriterStart['options'] {
-  const { directory, maxSegmentBytes, maxSegmentEntries, maxSegmentAgeMs, durability, lingerMs, maxBatchBytes, preallocateBytes, lockWaitMs } = options
-  return { directory, maxSegmentBytes, maxSegmentEntries, maxSegmentAgeMs, durability, lingerMs, maxBatchBytes, preallocateBytes, lockWaitMs }
+  const { directory, maxSegmentBytes, maxSegmentEntries, maxSegmentAgeMs, durability, lingerMs, maxBatchBytes, preallocateBytes } = options
+  const { lockWaitMs, reserveBytes, retention } = options
+  return {
+    directory, maxSegmentBytes, maxSegmentEntries, maxSegmentAgeMs, durability, lingerMs, maxBatchBytes, preallocateBytes, lockWaitMs, reserveBytes, retention,
+  }
 }
 
 async function firstReply(worker: Worker): Promise<WriterReply> {
@@ -92,6 +98,8 @@ class OpenLog implements Log {
   readonly #worker: Worker
   readonly #catalog: Catalog
   readonly #workerEnd: Promise<void>
+  /** Where each reading is: the first sequence of its segment. */
+  readonly #readFloors = new Map<symbol, number>()
   #closing: Promise<void> | undefined
   #exitOutcome: FlushOutcome | undefined
 
@@ -154,7 +162,14 @@ class OpenLog implements Log {
   }
 
   #horizon(): Horizon {
+    const floors = this.#readFloors
+    const reading = Symbol('reading')
     return {
+      entered: (sequence) => {
+        if (sequence === undefined) floors.delete(reading)
+        else floors.set(reading, sequence)
+        setReadFloor(this.#ring, floors.size === 0 ? 0 : Math.min(...floors.values()))
+      },
       visible: () => lastDurable(this.#ring),
       includeWritten: false,
       untilMore: async (sequence, signal) => {
@@ -189,6 +204,13 @@ class OpenLog implements Log {
     await this.#producer.waiters.until(() => isRolled(this.#ring, ticket), undefined)
   }
 
+  async checkpoint(): Promise<void> {
+    const error = endError(this.#ring)
+    if (error !== undefined) throw error
+    const ticket = wantCheckpoint(this.#ring)
+    await this.#producer.waiters.until(() => isCheckpointed(this.#ring, ticket), undefined)
+  }
+
   stats(): LogStats {
     const { counters } = this.#ring
     const written = lastWritten(this.#ring)
@@ -206,6 +228,7 @@ class OpenLog implements Log {
       writerSleeps: counters[COUNTER.sleeps]!,
       unwritten: Math.max(0, this.lastSequence - written),
       unsynced: Math.max(0, written - this.durableSequence),
+      space: SPACE_NAMES[this.#ring.atomics.load(this.#ring.words, WORD.space)]!,
       exitOutcome: this.#exitOutcome,
     }
   }

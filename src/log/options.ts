@@ -4,7 +4,9 @@ import { resolve } from 'node:path'
 import { outOfRange, wrongType, wrongValue } from '../errors.js'
 import { MAX_FRAME_DATA_BYTES } from '../format/frame-layout.js'
 import { MAX_RING_BYTES, MAX_SLOTS, MIN_RING_BYTES, MIN_SLOTS } from '../ring/ring-layout.js'
+import type { RetentionOptions } from '../writer/retention.js'
 import type { Durability } from '../writer/writer-options.js'
+import { flag, integer, milliseconds, oneOf, optionGroup, powerOfTwo } from './option-values.js'
 import type { WhenFull } from './producer.js'
 
 const KIB = 1024
@@ -48,6 +50,13 @@ export interface LogOptions {
    * blocks takes half the time. Default 2 MiB, at most `maxSegmentBytes`.
    */
   readonly preallocateBytes?: number
+  /**
+   * Bytes that are kept back, as a file of zeros, for the day that the disk is full: so that what was accepted, commits and the end of
+   * the log still find room. 0 (none) to 1 GiB. Default: `ringBytes`, at most 16 MiB, and 256 KiB.
+   */
+  readonly reserveBytes?: number
+  /** What is kept, and for how long. */
+  readonly retention?: LogRetention
   /** How long to wait for another process to let go of the directory, in ms, up to Infinity. Default 0. */
   readonly lockWaitMs?: number
   /** The writer's worker file, for bundles: where `ringwal/worker` ended up. */
@@ -56,42 +65,79 @@ export interface LogOptions {
   readonly onCorrupt?: 'refuse'
 }
 
+/**
+ * What a log keeps. Without consumers: what is neither too old, nor one segment too many, nor beyond `maxBytes`. With consumers a segment goes
+ * as soon as every one has committed all of it, or with `keepConsumed` when the other limits say so; what some consumer has not committed
+ * stays, unless `maxBytes` is exceeded and `whenOver` is `'drop-oldest'`. Only whole segments go, the oldest first, never the tail.
+ */
+export interface LogRetention {
+  /** Bytes that the log may take on disk, uploaded files included, from 64 KiB. Default: half of what the file system has for it at opening. */
+  readonly maxBytes?: number
+  /** Since the last entry of a segment. Counted, not read off a clock: a wrong one deletes nothing early. Default 7 days. */
+  readonly maxAgeMs?: number
+  /** Sealed segments. Default: no limit. */
+  readonly maxSegments?: number
+  /** Keep what all consumers have committed until the other limits say that it goes. Default false. */
+  readonly keepConsumed?: boolean
+  /**
+   * When `maxBytes` is exceeded, or the disk is full, by what some consumer has not committed: `'refuse'` (default) appends with
+   * `ERR_WAL_DISK_FULL`, or as `whenFull` says; `'drop-oldest'` removes it, and tells the consumer which sequences it lost.
+   */
+  readonly whenOver?: 'refuse' | 'drop-oldest'
+  /** How often old segments are looked for, beside every roll and commit that frees one. Default 1 hour. */
+  readonly cleanupIntervalMs?: number
+}
+
 /** The options with every default filled. */
-export type ResolvedOptions = Required<Omit<LogOptions, 'workerUrl'>> & { readonly workerUrl: URL | string | undefined }
+export type ResolvedOptions = Required<Omit<LogOptions, 'workerUrl' | 'retention'>> & {
+  readonly workerUrl: URL | string | undefined
+  readonly retention: RetentionOptions
+}
 
-type OptionName = keyof LogOptions
-
-const KNOWN: readonly OptionName[] = [
+const KNOWN: readonly (keyof LogOptions)[] = [
   'directory', 'ringBytes', 'ringSlots', 'maxEntryBytes', 'maxSegmentBytes', 'maxSegmentEntries', 'maxSegmentAgeMs', 'durability',
-  'lingerMs', 'maxBatchBytes', 'whenFull', 'blockTimeoutMs', 'preallocateBytes', 'lockWaitMs', 'workerUrl', 'onCorrupt',
+  'lingerMs', 'maxBatchBytes', 'whenFull', 'blockTimeoutMs', 'preallocateBytes', 'reserveBytes', 'retention', 'lockWaitMs', 'workerUrl', 'onCorrupt',
 ]
 
 /** Checks the options and fills the defaults. Throws `TypeError` or `RangeError` that names the option. */
 export function resolveOptions(options: LogOptions): ResolvedOptions {
-  if (options === null || typeof options !== 'object') throw wrongType('options', 'an object', options)
-  for (const name of Object.keys(options)) {
-    if (!KNOWN.includes(name as OptionName)) throw wrongValue(`options.${name}`, `one of the known options: ${KNOWN.join(', ')}`, options[name as OptionName])
-  }
+  const group = optionGroup('options', options, KNOWN)
   const directory = checkDirectory('options.directory', options.directory)
-  const ringBytes = powerOfTwo(options, 'ringBytes', 16 * MIB, MIN_RING_BYTES, MAX_RING_BYTES)
-  const maxSegmentBytes = integer(options, 'maxSegmentBytes', 64 * MIB, 4 * KIB, LARGEST_SEGMENT_BYTES)
+  const ringBytes = powerOfTwo(group, 'ringBytes', 16 * MIB, MIN_RING_BYTES, MAX_RING_BYTES)
+  const maxSegmentBytes = integer(group, 'maxSegmentBytes', 64 * MIB, 4 * KIB, LARGEST_SEGMENT_BYTES)
   return Object.freeze({
     directory,
     ringBytes,
-    ringSlots: powerOfTwo(options, 'ringSlots', Math.max(MIN_SLOTS, Math.min(MAX_SLOTS, ringBytes / RING_BYTES_PER_SLOT)), MIN_SLOTS, MAX_SLOTS),
-    maxEntryBytes: integer(options, 'maxEntryBytes', 64 * MIB, 1, MAX_FRAME_DATA_BYTES),
+    ringSlots: powerOfTwo(group, 'ringSlots', Math.max(MIN_SLOTS, Math.min(MAX_SLOTS, ringBytes / RING_BYTES_PER_SLOT)), MIN_SLOTS, MAX_SLOTS),
+    maxEntryBytes: integer(group, 'maxEntryBytes', 64 * MIB, 1, MAX_FRAME_DATA_BYTES),
     maxSegmentBytes,
-    maxSegmentEntries: integer(options, 'maxSegmentEntries', Number.MAX_SAFE_INTEGER, 1, Number.MAX_SAFE_INTEGER),
-    maxSegmentAgeMs: milliseconds(options, 'maxSegmentAgeMs', DAY_MS, 1, Infinity),
+    maxSegmentEntries: integer(group, 'maxSegmentEntries', Number.MAX_SAFE_INTEGER, 1, Number.MAX_SAFE_INTEGER),
+    maxSegmentAgeMs: milliseconds(group, 'maxSegmentAgeMs', DAY_MS, 1, Infinity),
     durability: checkDurability(options.durability),
-    lingerMs: milliseconds(options, 'lingerMs', 0, 0, 1000),
-    maxBatchBytes: integer(options, 'maxBatchBytes', Math.max(64 * KIB, ringBytes / 4), 4 * KIB, 1024 * MIB),
-    whenFull: oneOf(options, 'whenFull', ['throw', 'drop', 'block']),
-    blockTimeoutMs: milliseconds(options, 'blockTimeoutMs', 10_000, 0, Infinity),
-    preallocateBytes: integer(options, 'preallocateBytes', Math.min(2 * MIB, maxSegmentBytes), 0, 1024 * MIB),
-    lockWaitMs: milliseconds(options, 'lockWaitMs', 0, 0, Infinity),
+    lingerMs: milliseconds(group, 'lingerMs', 0, 0, 1000),
+    maxBatchBytes: integer(group, 'maxBatchBytes', Math.max(64 * KIB, ringBytes / 4), 4 * KIB, 1024 * MIB),
+    whenFull: oneOf(group, 'whenFull', ['throw', 'drop', 'block']),
+    blockTimeoutMs: milliseconds(group, 'blockTimeoutMs', 10_000, 0, Infinity),
+    preallocateBytes: integer(group, 'preallocateBytes', Math.min(2 * MIB, maxSegmentBytes), 0, 1024 * MIB),
+    reserveBytes: integer(group, 'reserveBytes', Math.min(16 * MIB, ringBytes) + 256 * KIB, 0, 1024 * MIB),
+    retention: resolveRetention(options.retention),
+    lockWaitMs: milliseconds(group, 'lockWaitMs', 0, 0, Infinity),
     workerUrl: checkWorkerUrl(options.workerUrl),
-    onCorrupt: oneOf(options, 'onCorrupt', ['refuse']),
+    onCorrupt: oneOf(group, 'onCorrupt', ['refuse']),
+  })
+}
+
+const KNOWN_RETENTION: readonly (keyof LogRetention)[] = ['maxBytes', 'maxAgeMs', 'maxSegments', 'keepConsumed', 'whenOver', 'cleanupIntervalMs']
+
+function resolveRetention(retention: LogRetention = {}): RetentionOptions {
+  const group = optionGroup('options.retention', retention, KNOWN_RETENTION)
+  return Object.freeze({
+    maxBytes: retention.maxBytes === undefined ? undefined : integer(group, 'maxBytes', 0, 64 * KIB, Number.MAX_SAFE_INTEGER),
+    maxAgeMs: milliseconds(group, 'maxAgeMs', 7 * DAY_MS, 1, Infinity),
+    maxSegments: integer(group, 'maxSegments', Number.MAX_SAFE_INTEGER, 1, Number.MAX_SAFE_INTEGER),
+    keepConsumed: flag(group, 'keepConsumed', false),
+    whenOver: oneOf(group, 'whenOver', ['refuse', 'drop-oldest']),
+    cleanupIntervalMs: milliseconds(group, 'cleanupIntervalMs', 3_600_000, 1, Infinity),
   })
 }
 
@@ -100,35 +146,6 @@ export function checkDirectory(name: string, directory: unknown): string {
   if (typeof directory !== 'string') throw wrongType(name, 'a string', directory)
   if (directory.length === 0 || directory.includes('\0')) throw wrongValue(name, 'a path: not empty, without null bytes', directory)
   return resolve(directory)
-}
-
-function integer(options: LogOptions, name: OptionName, fallback: number, min: number, max: number): number {
-  const value = options[name]
-  if (value === undefined) return fallback
-  if (typeof value !== 'number') throw wrongType(`options.${name}`, 'an integer', value)
-  if (!Number.isSafeInteger(value) || value < min || value > max) throw outOfRange(`options.${name}`, `an integer from ${min} to ${max}`, value)
-  return value
-}
-
-function powerOfTwo(options: LogOptions, name: OptionName, fallback: number, min: number, max: number): number {
-  const value = integer(options, name, fallback, min, max)
-  if ((value & (value - 1)) !== 0) throw outOfRange(`options.${name}`, `a power of two from ${min} to ${max}`, value)
-  return value
-}
-
-function milliseconds(options: LogOptions, name: OptionName, fallback: number, min: number, max: number): number {
-  const value = options[name]
-  if (value === undefined) return fallback
-  if (typeof value !== 'number') throw wrongType(`options.${name}`, 'a number of milliseconds', value)
-  if (!(value >= min && value <= max)) throw outOfRange(`options.${name}`, `from ${min} to ${max} milliseconds`, value)
-  return value
-}
-
-function oneOf<const Choice extends string>(options: LogOptions, name: OptionName, choices: readonly [Choice, ...Choice[]]): Choice {
-  const value = options[name]
-  if (value === undefined) return choices[0]
-  if (!choices.includes(value as Choice)) throw wrongValue(`options.${name}`, `one of ${choices.map((choice) => `'${choice}'`).join(', ')}`, value)
-  return value as Choice
 }
 
 function checkDurability(value: unknown): Durability {

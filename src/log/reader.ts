@@ -23,6 +23,8 @@ export interface Horizon {
   readonly visible: () => number | undefined
   /** Whether entries that are written but not known durable may be seen; only where `visible` is undefined. */
   readonly includeWritten: boolean
+  /** Told before a segment is opened, of the lowest sequence that may be read there; and with undefined when it has been left. */
+  readonly entered?: (sequence: number | undefined) => void
   /** Resolves when there may be more than `sequence`; false when there never will be. */
   readonly untilMore: (sequence: number, signal: AbortSignal | undefined) => Promise<boolean>
 }
@@ -92,6 +94,7 @@ class LogReader {
   close(): void {
     this.#file?.close()
     this.#file = undefined
+    this.#horizon.entered?.(undefined)
   }
 
   /** The next entries; an empty array when it is worth asking again; undefined at the end. */
@@ -123,9 +126,10 @@ class LogReader {
     const segment = segments.find((candidate, index) => !isDone(candidate, index))
     if (segment === undefined) return false
     if (segment.header.firstSequence > this.#next) {
-      if (this.#isStarted) throw trimmed(this.#next, segment.header.firstSequence)
+      if (this.#isStarted) throw this.#trimmed()
       this.#next = segment.header.firstSequence
     }
+    this.#horizon.entered?.(segment.header.firstSequence)
     const file = this.#catalog.open(segment)
     if (file === undefined) return this.#openSegment()
     this.#isStarted = true
@@ -160,6 +164,8 @@ class LogReader {
     if (sequence === 0) return this.#takeControl(size)
     if (sequence !== this.#next) return 'order'
     this.#next++
+    // Looks are counted at one place: a reader that is always a little behind takes one at many.
+    this.#looks = 0
     this.#catalog.note(this.#segment!, { sequence, ticks: frameTicks(view, at), offset })
     if (sequence < this.#plan.fromSequence) return undefined
     if (this.#plan.fromTimestamp !== undefined && frameMs(view, at) < this.#plan.fromTimestamp) return undefined
@@ -208,6 +214,8 @@ class LogReader {
       this.#leaveSegment()
       return true
     }
+    // What is in memory may have been read before it was sealed.
+    if (isSealed && !wasSealed) this.#look()
     // What is sound before the damage is handed out first.
     if (hasEntries) return true
     if (wasSealed) throw this.#corrupt(ending)
@@ -257,7 +265,7 @@ class LogReader {
       await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS))
       return []
     }
-    if (visible !== undefined && this.#next <= visible) throw trimmed(this.#next, visible + 1)
+    if (visible !== undefined && this.#next <= visible) throw this.#trimmed()
     return await this.#atEnd()
   }
 
@@ -271,17 +279,20 @@ class LogReader {
     return []
   }
 
+  #trimmed(): WalError {
+    const first = this.#catalog.list().find(({ header }) => header.firstSequence > this.#next)?.header.firstSequence ?? (this.#horizon.visible() ?? this.#next) + 1
+    return new WalError('ERR_WAL_TRIMMED', `entries ${this.#next} to ${first - 1} have been removed from the log`, {
+      firstSequence: this.#next, lastSequence: first - 1,
+    })
+  }
+
   #corrupt(ending: Ending, lastSequence = this.#segment!.header.sealed ? this.#segment!.header.lastSequence : this.#next): WalError {
+    // A file without its name may hold another segment by now.
+    if (this.#catalog.isGone(this.#segment!)) return this.#trimmed()
     const { path } = this.#segment!
     const offset = this.#window.offset
     return new WalError('ERR_WAL_CORRUPT', `entry ${this.#next} cannot be read (${ending}), at byte ${offset} of ${path}`, {
       file: path, offset, firstSequence: this.#next, lastSequence: Math.max(this.#next, lastSequence),
     })
   }
-}
-
-function trimmed(wanted: number, first: number): WalError {
-  return new WalError('ERR_WAL_TRIMMED', `entries ${wanted} to ${first - 1} have been removed from the log`, {
-    firstSequence: wanted, lastSequence: first - 1,
-  })
 }

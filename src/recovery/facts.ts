@@ -46,6 +46,11 @@ export interface SealedFacts {
   readonly cursors: readonly Cursor[] | undefined
 }
 
+/** Whether what stands behind the last batch is what an earlier segment left in the same file. */
+export function isTailStale({ header, scan }: SegmentFacts): boolean {
+  return typeof header !== 'string' && header.recycled === true && scan?.beginsBatch === false
+}
+
 /** Reads the facts of all segments in a directory. Blocks; linear in the bytes that are not sealed. */
 export function gatherFacts(disk: Disk, directory: string, progress?: ScanProgress): SegmentFacts[] {
   const names = disk.list(directory).map(parseSegmentName).filter((name) => name !== undefined)

@@ -12,7 +12,7 @@ import type { Disk } from '../disk/disk.js'
 import { parseSegmentName } from '../format/segment-name.js'
 import { checkBlocking, FrameWindow } from '../segment/frame-window.js'
 import { searchBehind, type ScanProgress } from '../segment/scan.js'
-import { readFacts, type SegmentFacts } from './facts.js'
+import { isTailStale, readFacts, type SegmentFacts } from './facts.js'
 import { judge, type Judgement, type Verdict } from './verdict.js'
 
 /** A place that is not as acknowledged data must be. */
@@ -125,7 +125,7 @@ function repairsOf(disk: Disk, verdict: Exclude<Verdict, { kind: 'corrupt' }>): 
     repairs.push({ kind: 'header', reason, file, offset: 0, bytes: 0, afterSequence, mayHaveBeenAcknowledged: false })
   }
   const { endOffset, isTailZero, fault } = scan!
-  if (!isTailZero && !isUnfinishedSeal(disk, verdict.facts)) {
+  if (!isTailZero && !isTailStale(verdict.facts) && !isUnfinishedSeal(disk, verdict.facts)) {
     const bytes = fileBytes - endOffset
     repairs.push({ kind: 'cut', reason: fault, file, offset: endOffset, bytes, afterSequence, mayHaveBeenAcknowledged: true })
   }

@@ -5,9 +5,10 @@
 
 import type { Disk } from '../disk/disk.js'
 import { invariant, WalError } from '../errors.js'
+import type { SegmentName } from '../format/segment-name.js'
 import type { Cursor } from '../format/trailer-layout.js'
 import { sealSegment } from '../segment/seal.js'
-import { gatherFacts } from './facts.js'
+import { gatherFacts, isTailStale } from './facts.js'
 import { judge, type Damage, type Judgement, type Verdict } from './verdict.js'
 
 /** What opening found and did. */
@@ -33,9 +34,9 @@ export interface RecoveryCut {
   readonly file: string
   /** Where the sound part ends. */
   readonly offset: number
-  /** Bytes that were cut; with the reason `'zeros'` they were allocated ahead and never written. */
+  /** Bytes that were cut; with the reasons `'zeros'` and `'stale'` they were allocated ahead, and no batch was begun there. */
   readonly bytes: number
-  /** What stood there: `'zeros'`, or the fault of the first frame. */
+  /** What stood there: `'zeros'`, `'stale'` (left by a segment that had this file before), or the fault of the first frame. */
   readonly reason: string
   /**
    * The damage is confined to the very last batch, and no later mark tells whether its sync had returned:
@@ -44,9 +45,21 @@ export interface RecoveryCut {
   readonly mayHaveBeenAcknowledged: boolean
 }
 
+/** One segment that the log goes on with, sealed. */
+export interface RecoveredSegment {
+  readonly name: SegmentName
+  readonly path: string
+  readonly lastSequence: number
+  readonly bytes: number
+  /** Written by this project: its file may be used again. */
+  readonly isOwn: boolean
+}
+
 /** The state that writing goes on from. */
 export interface Recovered {
   readonly report: RecoveryReport
+  /** All segments, oldest first. */
+  readonly segments: readonly RecoveredSegment[]
   readonly nextSequence: number
   readonly lastTicks: bigint
   readonly cursors: readonly Cursor[]
@@ -63,7 +76,7 @@ export function recover(disk: Disk, directory: string): Recovered {
   const judgement = judge(facts)
   if (judgement.damages.length > 0) throw corruptError(judgement.damages)
   const cuts: RecoveryCut[] = []
-  let bytes = 0
+  const segments: RecoveredSegment[] = []
   let entries = 0
   let isChanged = false
   for (const verdict of judgement.verdicts) {
@@ -71,26 +84,33 @@ export function recover(disk: Disk, directory: string): Recovered {
       disk.remove(verdict.facts.path)
       noteCut(cuts, verdict.facts.path, 0, verdict.facts.fileBytes, 'no valid header or first trailer', false)
     } else if (verdict.kind === 'seal') {
-      bytes += rewriteAndSeal(disk, verdict, cuts)
+      segments.push(segmentOf(verdict, rewriteAndSeal(disk, verdict, cuts)))
       entries += verdict.facts.scan!.entryCount
-    } else {
-      bytes += verdict.facts.fileBytes
+    } else if (verdict.kind === 'keep') {
+      segments.push(segmentOf(verdict, verdict.facts.fileBytes))
       if (typeof verdict.facts.header !== 'string') entries += (verdict.facts.foreign ?? verdict.facts.header).entryCount
     }
     isChanged ||= verdict.kind !== 'keep'
   }
   if (isChanged) disk.syncDirectory(directory)
-  return describe(judgement, { bytes, entries, cuts, cleanClose: !isChanged, durationMs: performance.now() - startMs })
+  return describe(judgement, segments, { entries, cuts, cleanClose: !isChanged, durationMs: performance.now() - startMs })
 }
 
-function describe(judgement: Judgement, found: Pick<RecoveryReport, 'bytes' | 'entries' | 'cuts' | 'cleanClose' | 'durationMs'>): Recovered {
-  const kept = judgement.verdicts.filter((verdict) => verdict.kind !== 'remove')
+function segmentOf({ facts: { name, path, foreign }, lastSequence }: Extract<Verdict, { kind: 'keep' | 'seal' }>, bytes: number): RecoveredSegment {
+  return { name, path, lastSequence, bytes, isOwn: foreign === undefined }
+}
+
+function describe(
+  judgement: Judgement, segments: readonly RecoveredSegment[], found: Pick<RecoveryReport, 'entries' | 'cuts' | 'cleanClose' | 'durationMs'>,
+): Recovered {
+  const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0)
   return {
-    report: { segments: kept.length, lastSequence: judgement.lastSequence, ...found },
+    report: { segments: segments.length, bytes, lastSequence: judgement.lastSequence, ...found },
+    segments,
     nextSequence: judgement.lastSequence + 1,
     lastTicks: judgement.lastTicks,
     cursors: judgement.cursors,
-    previousUuid: kept.at(-1)?.facts.name.uuid ?? new Uint8Array(16),
+    previousUuid: segments.at(-1)?.name.uuid ?? new Uint8Array(16),
     lastCreatedMs: Math.max(0, ...judgement.verdicts.map((verdict) => verdict.facts.name.createdMs)),
   }
 }
@@ -116,7 +136,8 @@ function rewriteAndSeal(disk: Disk, verdict: Extract<Verdict, { kind: 'seal' }>,
     const cutBytes = verdict.facts.fileBytes - scan.endOffset
     const isUnfinishedSeal = scan.fault === 'index'
     if (cutBytes > 0 && !isUnfinishedSeal) {
-      noteCut(cuts, verdict.facts.path, scan.endOffset, cutBytes, scan.isTailZero ? 'zeros' : scan.fault, !scan.isTailZero)
+      const isUnused = scan.isTailZero || isTailStale(verdict.facts)
+      noteCut(cuts, verdict.facts.path, scan.endOffset, cutBytes, scan.isTailZero ? 'zeros' : isUnused ? 'stale' : scan.fault, !isUnused)
     }
     return sealSegment(file, {
       uuid: verdict.facts.name.uuid,

@@ -28,6 +28,18 @@ export function isRolled(ring: Ring, ticket: number): boolean {
   return sequenceReached(ring.atomics.load(ring.words, WORD.rollDone), ticket)
 }
 
+/** Asks for the segments to be freed that may go; returns the ticket for {@link isCheckpointed}. */
+export function wantCheckpoint(ring: Ring): number {
+  const ticket = (ring.atomics.add(ring.words, WORD.checkpointWanted, 1) + 1) | 0
+  wakeWriter(ring)
+  return ticket
+}
+
+/** Whether the checkpoint with that ticket is done. */
+export function isCheckpointed(ring: Ring, ticket: number): boolean {
+  return sequenceReached(ring.atomics.load(ring.words, WORD.checkpointDone), ticket)
+}
+
 /** Asks for the end: drain, seal, release the directory. Claims must have been ended before. */
 export function wantClose(ring: Ring): void {
   ring.atomics.store(ring.words, WORD.closeWanted, 1)

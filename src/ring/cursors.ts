@@ -6,6 +6,7 @@
 
 import { WalError } from '../errors.js'
 import { MAX_CURSORS, type Cursor } from '../format/trailer-layout.js'
+import { readPair, setPair } from './pair.js'
 import type { Ring } from './ring.js'
 import {
   CURSOR, CURSOR_BASE, CURSOR_EPOCH_SHIFT, CURSOR_HIGH_MASK, CURSOR_STATE, CURSOR_WORDS, sequenceReached, WORD,
@@ -221,22 +222,4 @@ function highWord(sequence: number, epoch: number): number {
 
 function sequenceOf(low: number, high: number): number {
   return (high & CURSOR_HIGH_MASK) * TWO_32 + (low >>> 0)
-}
-
-/** Both words as of one moment. */
-function readPair({ atomics, words }: Ring, index: number): { low: number; high: number } {
-  for (;;) {
-    const low = atomics.load(words, index)
-    const high = atomics.load(words, index + 1)
-    if (atomics.load(words, index) === low && atomics.load(words, index + 1) === high) return { low, high }
-  }
-}
-
-/** Both words at once, whoever else moves them. */
-function setPair(ring: Ring, index: number, low: number, high: number): void {
-  const { atomics } = ring
-  for (;;) {
-    const now = readPair(ring, index)
-    if (atomics.compareExchange64(index, now.low, now.high, low, high)) return
-  }
 }

@@ -96,6 +96,8 @@ export const WORD = {
   writerStartHigh: 7 * LINE + 4,
   /** High word that relative ticks count from. */
   tickBase: 7 * LINE + 5,
+  /** One of {@link SPACE}: whether the disk has room for more. */
+  space: 7 * LINE + 6,
   /** 1: somebody waits for durability that would not come by itself, up to {@link syncTarget}. */
   syncWanted: 8 * LINE,
   /** Rolls asked for and done, counted. */
@@ -114,6 +116,9 @@ export const WORD = {
   cursorsChanged: 8 * LINE + 8,
   /** Record + 1 of the arena's owner; 0 when it is free. */
   arenaOwner: 9 * LINE,
+  /** Checkpoints asked for and done, counted. */
+  checkpointWanted: 8 * LINE + 9,
+  checkpointDone: 8 * LINE + 10,
   /** Bytes of the stretch in the arena; plain, published by the slot's mark. */
   arenaBytes: 9 * LINE + 1,
   /** Number of records ever in use: none beyond has to be looked at. */
@@ -127,6 +132,8 @@ export const WORD = {
   clockZeroTicks: 12 * LINE + 2,
   /** Counters of the writer, float64 each, written by it alone and plainly: see {@link COUNTER}. */
   counters: 13 * LINE,
+  /** The first sequence of the oldest segment that a reader of the log is in, 64 bits; 0: none. */
+  readFloor: 15 * LINE,
 } as const
 
 /** The writer's counters, by index. */
@@ -140,6 +147,9 @@ export const FAILURE_MAX_BYTES = 4096
 
 /** Life of a log as all threads see it. It only moves forward. */
 export const STATE = { open: 0, failing: 1, failed: 2, closed: 3 } as const
+
+/** Room on the disk as producers see it: there is some; the disk is full; the log is beyond its limit. */
+export const SPACE = { ok: 0, diskFull: 1, overLimit: 2 } as const
 
 /** The ended flag in the high claim word: its sign bit. */
 export const CLAIM_ENDED = -0x80000000

@@ -19,6 +19,19 @@ export function wakeWriter(ring: Ring): void {
 }
 
 /**
+ * [sleep] Blocks the writer until somebody has a command for it, for at most `timeoutMs`; no entry wakes it: all that it would be woken for
+ * by one comes after `sequence`.
+ */
+export function sleepForCommand(ring: Ring, sequence: number, timeoutMs: number, hasWork: () => boolean): void {
+  const { atomics, words } = ring
+  // Nobody will publish the sequence before the head again.
+  atomics.store(words, WORD.sleepSequence, (sequence - 1) | 0)
+  atomics.store(words, WORD.asleep, 1)
+  if (!hasWork()) atomics.wait(words, WORD.asleep, 1, timeoutMs)
+  atomics.store(words, WORD.asleep, 0)
+}
+
+/**
  * [sleep] Blocks the writer until somebody wakes it, for at most `timeoutMs`; returns at once when the head is
  * published or `hasWork` after the announcement. Pairs with [wake]: one of the two sees the other's store.
  */

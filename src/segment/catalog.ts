@@ -78,6 +78,11 @@ export class Catalog {
     return typeof header === 'string' ? entry : { ...entry, header, fileBytes: file.size() }
   }
 
+  /** Whether the segment's name is gone: what its open file holds may be another one's by now. */
+  isGone(entry: CatalogEntry): boolean {
+    return !this.#disk.list(this.directory).includes(entry.name.name)
+  }
+
   /** Opens a segment for reading; undefined when it has been removed. */
   open(entry: CatalogEntry): DiskFile | undefined {
     try {

@@ -45,8 +45,13 @@ export interface SegmentScan {
   readonly faultOffset: number
   /** The highest durable mark of a trailer behind the chain that is valid by itself; 0 when there is none. */
   readonly strayProof: number
-  /** Whether anything but zeros stands behind the chain. */
+  /** Whether nothing but zeros stands behind the chain. */
   readonly isTailZero: boolean
+  /**
+   * Whether the frame behind the chain begins what would be its next batch. If not, and the file held another segment before, that is
+   * what stands there: a batch of which not even the first sector was written.
+   */
+  readonly beginsBatch: boolean
 }
 
 /** Why a chain ended. */
@@ -75,7 +80,17 @@ export function scanSegment(file: DiskFile, uuid: Uint8Array, fileBytes: number,
     }
   }
   const behind = searchBehind(file, uuid, chain.endOffset, fileBytes)
-  return chain.result(fault === 'end' && chain.isInBatch ? 'unfinished batch' : fault!, window.offset, behind)
+  return {
+    ...chain.result(fault === 'end' && chain.isInBatch ? 'unfinished batch' : fault!, window.offset),
+    strayProof: behind.strayProof, isTailZero: behind.isZero, beginsBatch: beginsBatch(file, chain.endOffset, chain.lastSequence + 1),
+  }
+}
+
+function beginsBatch(file: DiskFile, offset: number, next: number): boolean {
+  const head = Buffer.alloc(FRAME_DATA)
+  if (file.read(head, offset) < head.length || head.readUInt32LE(0) !== FRAME_MAGIC) return false
+  const sequence = frameSequence(new DataView(head.buffer, head.byteOffset, head.length), 0)
+  return sequence === next || sequence === 0
 }
 
 /** The chain as far as it holds. Frames of a batch count once their trailer has come. */
@@ -97,6 +112,10 @@ class Chain {
 
   constructor(uuid: Uint8Array) {
     this.#uuid = uuid
+  }
+
+  get lastSequence(): number {
+    return this.#trailer?.lastSequence ?? 0
   }
 
   get isInBatch(): boolean {
@@ -185,7 +204,7 @@ class Chain {
     if (keep > 64) this.#batches = this.#batches.slice(keep)
   }
 
-  result(fault: ScanFault, faultOffset: number, behind: { strayProof: number; isZero: boolean }): SegmentScan {
+  result(fault: ScanFault, faultOffset: number): Omit<SegmentScan, 'strayProof' | 'isTailZero' | 'beginsBatch'> {
     const sealed = this.#sealed
     const batches = this.#batches
     return {
@@ -206,8 +225,6 @@ class Chain {
       provedOffset: (proved) => batches.findLast((batch) => batch.lastSequence <= proved)?.endOffset ?? SEGMENT_HEADER_BYTES,
       fault,
       faultOffset,
-      strayProof: behind.strayProof,
-      isTailZero: behind.isZero,
     }
   }
 }

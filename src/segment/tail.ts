@@ -1,7 +1,7 @@
 /** The segment that is being written. Owned by the writer; every call blocks its thread. */
 
 import { join } from 'node:path'
-import type { Disk, DiskFile } from '../disk/disk.js'
+import { isDiskFull, type Disk, type DiskFile } from '../disk/disk.js'
 import { frameChecksum } from '../format/frame-layout.js'
 import { INDEX_INTERVAL_BYTES, type IndexEntry } from '../format/index-layout.js'
 import { createSegmentName, type SegmentName } from '../format/segment-name.js'
@@ -30,6 +30,13 @@ export interface TailStart {
   readonly preallocateBytes: number
   /** No more than this is ever preallocated. */
   readonly maxBytes: number
+}
+
+/** A freed segment that becomes the tail: its header is zero, durably so. */
+export interface TailSpare {
+  readonly path: string
+  readonly file: DiskFile
+  readonly bytes: number
 }
 
 /** A batch as the tail sees it: bytes in order, and what they are. */
@@ -68,13 +75,36 @@ export class Tail {
    * Creates the segment's file. When it returns, header, first trailer and name are durable, so that a batch may be
    * acknowledged after its own sync.
    */
-  static create(disk: Disk, start: TailStart): Tail {
+  static create(disk: Disk, start: TailStart, spare?: TailSpare): Tail {
     const name = createSegmentName(start.createdMs)
-    const tail = new Tail(disk.create(join(start.directory, name.name)), name, start)
-    tail.#writeStart()
+    const path = join(start.directory, name.name)
+    if (spare !== undefined) return Tail.#adopt(disk, start, spare, name, path)
+    const tail = new Tail(disk.create(path), name, start)
+    try {
+      tail.#writeStart(0)
+    } catch (error) {
+      // The next attempt has another name; with both there after a power cut, neither of them whole, this one would count as damaged.
+      tail.#file.close()
+      disk.remove(path)
+      disk.syncDirectory(start.directory)
+      throw error
+    }
     // write → sync file → sync directory → (later) acknowledge
     tail.#file.sync()
     disk.syncDirectory(start.directory)
+    return tail
+  }
+
+  /**
+   * Takes over a file whose header is zero, durably so: rename → sync directory → write → sync → (later) acknowledge. Were it written to
+   * before, a power cut could show the new bytes under the old name.
+   */
+  static #adopt(disk: Disk, start: TailStart, spare: TailSpare, name: SegmentName, path: string): Tail {
+    disk.rename(spare.path, path)
+    disk.syncDirectory(start.directory)
+    const tail = new Tail(spare.file, name, start)
+    tail.#writeStart(spare.bytes)
+    tail.#file.sync()
     return tail
   }
 
@@ -89,13 +119,14 @@ export class Tail {
     this.#durableMark = start.firstSequence - 1
   }
 
-  #writeStart(): void {
+  /** Header, first trailer, and zeros as far as the file does not reach yet. */
+  #writeStart(fileBytes: number): void {
     const { preallocateBytes, maxBytes, cursors } = this.#start
-    const header = encodeSegmentHeader(tailHeader(this.firstSequence))
-    const trailer = this.#encodeTrailer(SEGMENT_HEADER_BYTES, this.firstSequence, this.#lastSequence, this.#durableMark, cursors)
+    const header = encodeSegmentHeader({ ...tailHeader(this.firstSequence), recycled: fileBytes > 0 })
+    const trailer = this.#encodeTrailer(SEGMENT_HEADER_BYTES, this.firstSequence, this.#lastSequence, this.#durableMark, cursors, this.#lastTicks)
     const used = header.length + trailer.length
-    this.#allocated = Math.max(used, Math.min(preallocateBytes, maxBytes))
-    this.#file.write([header, trailer, ...zeros(this.#allocated - used)], 0)
+    this.#allocated = Math.max(used, fileBytes > 0 ? fileBytes : Math.min(preallocateBytes, maxBytes))
+    this.#file.write([header, trailer, ...zeros(this.#allocated - Math.max(used, fileBytes))], 0)
     this.#noteTrailer(trailer, SEGMENT_HEADER_BYTES, true)
     this.#end = used
   }
@@ -121,16 +152,15 @@ export class Tail {
   /** Writes a batch and its trailer behind what is there. Durable after {@link sync}; after a throw nothing counts as written. */
   write(batch: TailBatch, durableSequence: number, cursors: readonly Cursor[] | undefined): void {
     const trailerOffset = this.#end + batch.bytes
-    if (batch.entryCount > 0) {
-      if (this.#entryCount === 0) this.#firstTicks = batch.firstTicks
-      this.#lastTicks = batch.lastTicks
-    }
-    const trailer = this.#encodeTrailer(trailerOffset, batch.firstSequence, batch.lastSequence, durableSequence, cursors)
+    const lastTicks = batch.entryCount > 0 ? batch.lastTicks : this.#lastTicks
+    const trailer = this.#encodeTrailer(trailerOffset, batch.firstSequence, batch.lastSequence, durableSequence, cursors, lastTicks)
     const end = trailerOffset + trailer.length
     if (batch.bytes < LARGE_BATCH_BYTES && end > this.#allocated) this.#allocate(end)
     this.#file.write([...batch.buffers, trailer], this.#end)
     this.#noteIndex(batch)
     this.#noteTrailer(trailer, trailerOffset, cursors !== undefined)
+    if (this.#entryCount === 0 && batch.entryCount > 0) this.#firstTicks = batch.firstTicks
+    this.#lastTicks = lastTicks
     this.#entryCount += batch.entryCount
     this.#lastSequence = batch.lastSequence
     this.#durableMark = durableSequence
@@ -183,13 +213,19 @@ export class Tail {
     const { preallocateBytes, maxBytes } = this.#start
     const upTo = Math.max(end, Math.min(this.#allocated + preallocateBytes, maxBytes))
     if (preallocateBytes === 0 || upTo <= this.#allocated) return
-    this.#file.write(zeros(upTo - this.#allocated), this.#allocated)
+    try {
+      this.#file.write(zeros(upTo - this.#allocated), this.#allocated)
+    } catch (error) {
+      // On a full disk the batch itself will tell; there may be room for that.
+      if (isDiskFull(error)) return
+      throw error
+    }
     this.#file.sync()
     this.#allocated = upTo
   }
 
-  #encodeTrailer(offset: number, first: number, last: number, durable: number, cursors: readonly Cursor[] | undefined): Uint8Array {
-    const base = tickBase(this.#lastTicks)
+  #encodeTrailer(offset: number, first: number, last: number, durable: number, cursors: readonly Cursor[] | undefined, ticks: bigint): Uint8Array {
+    const base = tickBase(ticks)
     return encodeTrailer({
       segmentUuid: this.name.uuid,
       offset,
@@ -200,7 +236,7 @@ export class Tail {
       previousChecksum: this.#trailerChecksum,
       previousUuid: this.#start.previousUuid,
       cursors,
-    }, relativeTicks(this.#lastTicks, base), base)
+    }, relativeTicks(ticks, base), base)
   }
 
   #noteTrailer(trailer: Uint8Array, offset: number, hasCursors: boolean): void {

@@ -12,6 +12,7 @@ const COMMIT_INTERVAL_MS = 10
 /** The cursors as the writer has them. */
 export class CursorKeeper {
   readonly #ring: Ring
+  #taken: readonly CollectedCursor[] | undefined
   #unsynced: readonly CollectedCursor[] | undefined
   #takenMs = -Infinity
   /** As they were taken last. */
@@ -26,21 +27,37 @@ export class CursorKeeper {
     this.bytes = cursorBytes(this.cursors)
   }
 
-  /** [collect] The cursors that the next trailer must carry; undefined when none has moved. */
+  /** [collect] The cursors that the next trailer must carry; undefined when none has moved. Once it is written: {@link noteWritten}. */
   take(): readonly CollectedCursor[] | undefined {
-    const cursors = collectCursors(this.#ring)
-    if (cursors === undefined) return undefined
-    this.cursors = this.#unsynced = cursors
-    this.bytes = cursorBytes(cursors)
+    this.#taken = collectCursors(this.#ring) ?? this.#taken
+    if (this.#taken === undefined) return undefined
+    this.cursors = this.#taken
+    this.bytes = cursorBytes(this.#taken)
     this.#takenMs = performance.now()
-    return cursors
+    return this.#taken
+  }
+
+  /** What was taken stands in a trailer. */
+  noteWritten(): void {
+    this.#unsynced = this.#taken ?? this.#unsynced
+    this.#taken = undefined
+  }
+
+  /** Whether nothing has moved that is not on disk. */
+  get isDurable(): boolean {
+    return this.#taken === undefined && this.#unsynced === undefined && this.#ring.atomics.load(this.#ring.words, WORD.cursorsChanged) === 0
+  }
+
+  /** The lowest sequence that some consumer has committed, as it was taken last; undefined without consumers. */
+  get committed(): number | undefined {
+    return this.cursors.length === 0 ? undefined : Math.min(...this.cursors.map(({ sequence }) => sequence))
   }
 
   /** When commits with nothing to append beside them must be written. */
   get dueMs(): number {
     if (this.wanted !== undefined) return -Infinity
     const { atomics, words } = this.#ring
-    return atomics.load(words, WORD.cursorsChanged) === 0 ? Infinity : this.#takenMs + COMMIT_INTERVAL_MS
+    return atomics.load(words, WORD.cursorsChanged) === 0 && this.#taken === undefined ? Infinity : this.#takenMs + COMMIT_INTERVAL_MS
   }
 
   /** The ticket of the last one who asked for durable cursors; undefined when all have been served. */

@@ -2,22 +2,28 @@
 
 import { performance } from 'node:perf_hooks'
 import { acquireDirectoryLock } from '../disk/directory-lock.js'
+import { isDiskFull, type Disk } from '../disk/disk.js'
 import { nodeDisk } from '../disk/node-disk.js'
 import { isThreadDead, ownIdentity } from '../disk/thread-identity.js'
 import { toErrorRecord, WalError, type ErrorRecord } from '../errors.js'
 import { absoluteTicks } from '../format/ticks.js'
-import { recover, type RecoveryReport } from '../recovery/recover.js'
+import { recover, type Recovered, type RecoveryReport } from '../recovery/recover.js'
 import { startClock } from '../ring/clock.js'
 import { failLog } from '../ring/life.js'
 import { initializeRing, openRing, type RingHandle } from '../ring/ring.js'
 import { WORD } from '../ring/ring-layout.js'
-import type { WriterOptions } from './writer-options.js'
+import { removeReserve } from './disk-space.js'
+import type { WriterOptions, WriterRequest } from './writer-options.js'
 import { Writer } from './writer.js'
+
+/** The part of a file system that a log takes at most, unless it is told. */
+const DEFAULT_SHARE = 1 / 2
+const MIN_SEGMENT_BYTES = 4096
 
 /** What the thread is started with. */
 export interface WriterStart {
   readonly handle: RingHandle
-  readonly options: WriterOptions
+  readonly options: WriterRequest
 }
 
 /** The one message that the thread sends: how opening went. */
@@ -35,14 +41,14 @@ export async function runWriter(start: WriterStart, reply: (message: WriterReply
     nodeDisk.makeDirectory(options.directory)
     lock = await acquireDirectoryLock(options.directory, { waitMs: options.lockWaitMs })
     const startMs = performance.now()
-    const recovered = recover(nodeDisk, options.directory)
+    const recovered = recoverWithRoom(nodeDisk, options.directory)
     const clock = startClock(recovered.lastTicks)
     initializeRing(ring, { nextSequence: recovered.nextSequence, ...clock })
     const { thread, startLow, startHigh } = ownIdentity()
     ring.atomics.store(ring.words, WORD.writerStartLow, startLow)
     ring.atomics.store(ring.words, WORD.writerStartHigh, startHigh)
     ring.atomics.store(ring.words, WORD.writerThread, thread)
-    writer = new Writer(ring, nodeDisk, options, recovered, absoluteTicks(clock.floorTicks, clock.tickBase), isThreadDead)
+    writer = new Writer(ring, nodeDisk, withLimits(nodeDisk, options, recovered), recovered, absoluteTicks(clock.floorTicks, clock.tickBase), isThreadDead)
     reply({ kind: 'ready', recovery: { ...recovered.report, durationMs: performance.now() - startMs } })
   } catch (error) {
     await lock?.release()
@@ -55,6 +61,26 @@ export async function runWriter(start: WriterStart, reply: (message: WriterReply
     failLog(ring, error)
   }
   await lock.release()
+}
+
+/** Recovery needs room for an index at most; on a full disk the reserve is given up for it. */
+function recoverWithRoom(disk: Disk, directory: string): Recovered {
+  try {
+    return recover(disk, directory)
+  } catch (error) {
+    if (!isDiskFull(error) || !removeReserve(disk, directory)) throw error
+    return recover(disk, directory)
+  }
+}
+
+/** The default limit: half of what the file system has for this log. And no segment takes more than a quarter of the limit. */
+function withLimits(disk: Disk, options: WriterRequest, recovered: Recovered): WriterOptions {
+  const { directory, retention, maxSegmentBytes, preallocateBytes } = options
+  const maxBytes = retention.maxBytes ?? Math.floor((disk.space(directory).freeBytes + recovered.report.bytes) * DEFAULT_SHARE)
+  const segmentBytes = Math.max(MIN_SEGMENT_BYTES, Math.min(maxSegmentBytes, Math.floor(maxBytes / 4)))
+  return {
+    ...options, maxSegmentBytes: segmentBytes, preallocateBytes: Math.min(preallocateBytes, segmentBytes), retention: { ...retention, maxBytes },
+  }
 }
 
 function asWalError(error: unknown, directory: string): unknown {

@@ -1,5 +1,7 @@
 /** What the writer is told when it starts: plain data, every default filled. */
 
+import type { RetentionOptions } from './retention.js'
+
 /** When a batch is synced. */
 export type Durability = 'batch' | 'manual' | { readonly intervalMs: number }
 
@@ -14,4 +16,10 @@ export interface WriterOptions {
   readonly maxBatchBytes: number
   readonly preallocateBytes: number
   readonly lockWaitMs: number
+  /** Bytes that are kept back for a full disk; 0: none. */
+  readonly reserveBytes: number
+  readonly retention: RetentionOptions & { readonly maxBytes: number }
 }
+
+/** {@link WriterOptions} before the log's directory is known: the limit may be a share of its file system. */
+export type WriterRequest = Omit<WriterOptions, 'retention'> & { readonly retention: RetentionOptions }

@@ -6,11 +6,10 @@
  * the sync of the one before has returned.
  */
 
-import type { Disk } from '../disk/disk.js'
+import { isDiskFull, type Disk } from '../disk/disk.js'
 import { encodeRange, RANGE_FRAME_BYTES } from '../format/control-layout.js'
-import { INDEX_INTERVAL_BYTES, largestIndexBytes } from '../format/index-layout.js'
+import { INDEX_INTERVAL_BYTES } from '../format/index-layout.js'
 import { relativeTicks, tickBase } from '../format/ticks.js'
-import { TRAILER_BYTES } from '../format/trailer-layout.js'
 import type { Recovered } from '../recovery/recover.js'
 import { readHead } from '../ring/claim.js'
 import { DeadProducers } from '../ring/dead-producers.js'
@@ -21,10 +20,13 @@ import { markClosed } from '../ring/life.js'
 import type { DeathProof } from '../ring/records.js'
 import type { Ring } from '../ring/ring.js'
 import { COUNTER, sequenceReached, WORD } from '../ring/ring-layout.js'
-import { sleepForSequence } from '../ring/wake.js'
-import { EMPTY_SEGMENT_BYTES, Tail } from '../segment/tail.js'
+import { sleepForCommand, sleepForSequence } from '../ring/wake.js'
 import { signal } from '../sync/event-count.js'
+import { Checkpointer } from './checkpointer.js'
 import { CursorKeeper } from './cursor-keeper.js'
+import { DiskSpace } from './disk-space.js'
+import { SegmentStore } from './segment-store.js'
+import { TailKeeper } from './tail-keeper.js'
 import type { WriterOptions } from './writer-options.js'
 
 /** How often the head is looked at before sleeping: some 10 µs, less than a futex sleep and wake-up take. */
@@ -39,20 +41,20 @@ const OWED_SLEEP_MS = 2
 /** The writer of one log. Made and run on its own thread. */
 export class Writer {
   readonly #ring: Ring
-  readonly #disk: Disk
   readonly #options: WriterOptions
   readonly #dead: DeadProducers
   readonly #point: DrainPoint
-  readonly #keeper: CursorKeeper
-  #tail: Tail | undefined
-  #previousUuid: Uint8Array
-  #lastCreatedMs: number
-  #lastTicks: bigint
+  readonly #cursors: CursorKeeper
+  readonly #store: SegmentStore
+  readonly #tails: TailKeeper
+  readonly #space: DiskSpace
+  readonly #checkpointer: Checkpointer
   #durable: number
   #written: number
+  /** Drained, but the disk had no room for it. */
+  #pending: DrainedBatch | undefined
   /** Since when something written has not been synced. */
   #unsyncedSinceMs: number | undefined
-  #tailBornMs = 0
   #lastActivityMs = 0
   #lastSweepMs = 0
   /** Low 32 bits of the head when a roll was found to be wanted. */
@@ -60,15 +62,16 @@ export class Writer {
   #ended = false
 
   constructor(ring: Ring, disk: Disk, options: WriterOptions, recovered: Recovered, lastTicks: bigint, isDead: DeathProof) {
+    const { directory, maxSegmentBytes, maxSegmentAgeMs, reserveBytes } = options
     this.#ring = ring
-    this.#disk = disk
     this.#options = options
     this.#dead = new DeadProducers(ring, isDead)
     this.#point = { sequence: recovered.nextSequence, position: 0 }
-    this.#keeper = new CursorKeeper(ring, recovered.cursors)
-    this.#previousUuid = recovered.previousUuid
-    this.#lastCreatedMs = recovered.lastCreatedMs
-    this.#lastTicks = lastTicks
+    this.#cursors = new CursorKeeper(ring, recovered.cursors)
+    this.#store = new SegmentStore(disk, directory, recovered.segments, { spareBytes: maxSegmentBytes, maxSegmentAgeMs })
+    this.#tails = new TailKeeper(disk, options, recovered, lastTicks, this.#cursors, this.#store)
+    this.#space = new DiskSpace(ring, disk, directory, reserveBytes)
+    this.#checkpointer = new Checkpointer(ring, options, this.#store, this.#cursors, this.#space)
     this.#written = this.#durable = recovered.nextSequence - 1
   }
 
@@ -77,50 +80,58 @@ export class Writer {
     try {
       while (!this.#ended) if (!this.step()) this.#rest()
     } finally {
-      if (!this.#ended) this.#tail?.abandon()
+      if (!this.#ended) this.#tails.tail?.abandon()
     }
   }
 
   /** Writes one batch if there is one, obeys, does what is due; never sleeps but for `lingerMs`. False: there was nothing to write, and the log is open. */
   step(): boolean {
     this.#linger()
-    const batch = drain(this.#ring, this.#point, this.#drainLimits()) ?? this.#drainDead()
-    if (batch !== undefined) this.#commit(batch)
+    const batch = this.#nextBatch()
+    if (batch !== undefined) this.#pending = this.#withRoom(() => this.#commit(batch)) ? undefined : batch
     const nowMs = performance.now()
     if (batch !== undefined) this.#lastActivityMs = nowMs
-    this.#obey(nowMs)
-    return batch !== undefined || this.#ended
+    const isDone = this.#withRoom(() => this.#obey(nowMs))
+    return this.#ended || (isDone && batch !== undefined && this.#pending === undefined)
+  }
+
+  #nextBatch(): DrainedBatch | undefined {
+    if (this.#pending !== undefined) return this.#space.dueMs <= performance.now() || this.#isClosing ? this.#pending : undefined
+    const { bytes, entries } = this.#tails.limits
+    const limits = {
+      bytes: Math.min(this.#options.maxBatchBytes, bytes), entries, abortedBytes: RANGE_FRAME_BYTES, indexIntervalBytes: INDEX_INTERVAL_BYTES,
+    }
+    return drain(this.#ring, this.#point, limits) ?? this.#drainDead()
+  }
+
+  /**
+   * Does what needs room on the disk. Where there is none: gives up the reserve, frees what may go, and tries again, as long as that
+   * helps; then false, and nothing has been done that would have to be undone. A log that closes has no later moment: it fails.
+   */
+  #withRoom(work: () => void): boolean {
+    for (;;) {
+      try {
+        work()
+        return true
+      } catch (error) {
+        if (!isDiskFull(error)) throw error
+        if (this.#space.enterFull()) continue
+        if (this.#checkpointer.makeRoom(() => this.#secureCursors())) continue
+        if (this.#isClosing) throw error
+        return false
+      }
+    }
+  }
+
+  get #isClosing(): boolean {
+    return this.#ring.atomics.load(this.#ring.words, WORD.closeWanted) !== 0
   }
 
   /** With `lingerMs`, a batch that has begun waits that long for more, unless it is to be flushed. */
   #linger(): void {
     const { lingerMs } = this.#options
-    if (lingerMs === 0 || !isPublished(this.#ring, this.#point.sequence) || this.#hasCommand()) return
-    // Nobody will publish the sequence before the head again, so only a command or a full ring ends this early.
-    sleepForSequence(this.#ring, this.#point.sequence - 1, lingerMs, () => this.#hasCommand())
-  }
-
-  #drainLimits(): Parameters<typeof drain>[2] {
-    const { maxBatchBytes, maxSegmentEntries } = this.#options
-    const tail = this.#tail
-    // A tail without room is sealed before the batch, which then has a new one to itself.
-    const isFull = tail === undefined || this.#roomIn(tail.endOffset) <= 0 || this.#entriesLeft(tail) <= 0
-    return {
-      bytes: Math.min(maxBatchBytes, this.#roomIn(isFull ? EMPTY_SEGMENT_BYTES + this.#keeper.bytes : tail.endOffset)),
-      entries: isFull ? maxSegmentEntries : this.#entriesLeft(tail),
-      abortedBytes: RANGE_FRAME_BYTES,
-      indexIntervalBytes: INDEX_INTERVAL_BYTES,
-    }
-  }
-
-  /** Bytes of frames that a segment takes behind `endOffset`: less the batch's trailer, a closing mark, and the index at the end. */
-  #roomIn(endOffset: number): number {
-    const { maxSegmentBytes } = this.#options
-    return maxSegmentBytes - endOffset - this.#keeper.bytes - 2 * TRAILER_BYTES - largestIndexBytes(maxSegmentBytes)
-  }
-
-  #entriesLeft(tail: Tail): number {
-    return this.#options.maxSegmentEntries - (tail.lastSequence - tail.firstSequence + 1)
+    if (lingerMs === 0 || this.#pending !== undefined || !isPublished(this.#ring, this.#point.sequence) || this.#hasCommand()) return
+    sleepForCommand(this.#ring, this.#point.sequence, lingerMs, () => this.#hasCommand())
   }
 
   /** What dead producers hold of the head, once that is proved. */
@@ -132,11 +143,14 @@ export class Writer {
 
   /** write → release → sync → acknowledge. */
   #commit(batch: DrainedBatch): void {
-    const tail = this.#tailFor(batch)
-    // Taken when it is certain which segment they go to: a seal tells that all taken before are durable.
-    const cursors = this.#keeper.take()
+    if (this.#tails.isTooSmallFor(batch)) this.#seal()
+    if (this.#tails.tail === undefined) this.#space.reserve()
+    const tail = this.#tails.ensure(batch.firstSequence)
+    // Taken when it is certain which segment they go to: a seal tells that all before are durable.
+    const cursors = this.#cursors.take()
     tail.write({ ...batch, buffers: batch.extents.map((extent) => this.#bytesOf(extent)) }, this.#durable, cursors)
-    this.#lastTicks = tail.lastTicks
+    this.#cursors.noteWritten()
+    this.#tails.lastTicks = tail.lastTicks
     this.#unsyncedSinceMs ??= performance.now()
     this.#written = batch.lastSequence
     release(this.#ring, batch, this.#point)
@@ -146,54 +160,24 @@ export class Writer {
 
   #bytesOf(extent: Extent): Uint8Array {
     if (extent.source !== 'aborted') return extentBytes(this.#ring, extent)
-    const ticks = extent.ticks > this.#lastTicks ? extent.ticks : this.#lastTicks
+    const { lastTicks } = this.#tails
+    const ticks = extent.ticks > lastTicks ? extent.ticks : lastTicks
     const base = tickBase(ticks)
     return encodeRange('aborted', extent.firstSequence, extent.lastSequence, relativeTicks(ticks, base), base)
   }
 
-  /** The tail that the batch goes to: a new one where it does not fit, or where there is none. */
-  #tailFor(batch: DrainedBatch): Tail {
-    const tail = this.#tail
-    if (tail !== undefined && this.#hasEntries()) {
-      const isTooLong = batch.bytes > this.#roomIn(tail.endOffset)
-      const isTooMany = batch.lastSequence - batch.firstSequence + 1 > this.#entriesLeft(tail)
-      if (isTooLong || isTooMany) this.#seal(tail)
-    }
-    this.#tail ??= this.#createTail(batch.firstSequence)
-    return this.#tail
-  }
-
-  #createTail(firstSequence: number): Tail {
-    const createdMs = Math.max(Date.now(), this.#lastCreatedMs + 1)
-    this.#lastCreatedMs = createdMs
-    this.#tailBornMs = performance.now()
-    const tail = Tail.create(this.#disk, {
-      directory: this.#options.directory,
-      createdMs,
-      firstSequence,
-      previousUuid: this.#previousUuid,
-      cursors: this.#keeper.cursors,
-      lastTicks: this.#lastTicks,
-      preallocateBytes: this.#options.preallocateBytes,
-      maxBytes: this.#options.maxSegmentBytes,
-    })
-    // Its first trailer carries all cursors, and is durable.
-    this.#keeper.noteSynced()
-    return tail
-  }
-
-  /** Seals the tail: all in it is durable afterwards. The next entry begins a new one. */
-  #seal(tail: Tail): void {
-    tail.seal()
-    this.#previousUuid = tail.name.uuid
-    this.#tail = undefined
+  /** Seals the tail: all in it is durable afterwards. */
+  #seal(): void {
+    const { lastSequence } = this.#tails.tail!
+    this.#tails.seal()
     this.#ring.counters[COUNTER.rolls]!++
-    this.#noteSynced(tail.lastSequence)
+    this.#checkpointer.noteRoll()
+    this.#noteSynced(lastSequence)
   }
 
   #sync(): void {
     const startMs = performance.now()
-    this.#tail?.sync()
+    this.#tails.tail?.sync()
     const { counters } = this.#ring
     const tookMs = performance.now() - startMs
     counters[COUNTER.syncs]!++
@@ -204,7 +188,7 @@ export class Writer {
 
   #noteSynced(sequence: number): void {
     this.#unsyncedSinceMs = undefined
-    this.#keeper.noteSynced()
+    this.#cursors.noteSynced()
     if (sequence <= this.#durable) return
     this.#durable = sequence
     acknowledge(this.#ring, sequence)
@@ -212,30 +196,40 @@ export class Writer {
 
   /** Commits with nothing to append beside them get a trailer of their own, now and then. */
   #persistCursors(nowMs: number): void {
-    if (nowMs < this.#keeper.dueMs) return
-    const { wanted } = this.#keeper
+    if (nowMs < this.#cursors.dueMs) return
+    const { wanted } = this.#cursors
     this.#writeCursors()
     if (this.#unsyncedSinceMs !== undefined && (wanted !== undefined || this.#options.durability === 'batch')) this.#sync()
-    if (wanted !== undefined) this.#keeper.serve(wanted)
+    if (wanted !== undefined) this.#cursors.serve(wanted)
   }
 
   #writeCursors(): void {
-    if (this.#tail !== undefined && this.#roomIn(this.#tail.endOffset) <= 0) this.#seal(this.#tail)
-    const cursors = this.#keeper.take()
+    if (this.#tails.isFull) this.#seal()
+    const cursors = this.#cursors.take()
     if (cursors === undefined) return
-    if (this.#tail === undefined) {
-      this.#tail = this.#createTail(this.#written + 1)
+    const { tail } = this.#tails
+    if (tail === undefined) {
+      this.#tails.ensure(this.#written + 1)
     } else {
-      this.#tail.mark(this.#durable, cursors)
+      tail.mark(this.#durable, cursors)
+      this.#cursors.noteWritten()
       this.#unsyncedSinceMs ??= performance.now()
     }
   }
 
+  /** Before anything is removed: a segment that stays has a synced trailer with all cursors, else a torn tail could lose them, and the sequences. */
+  #secureCursors(): void {
+    this.#writeCursors()
+    if (this.#store.count < 2) this.#tails.ensure(this.#written + 1)
+    if (!this.#cursors.isDurable) this.#sync()
+  }
+
   #hasCommand(): boolean {
     const { atomics, words } = this.#ring
-    return atomics.load(words, WORD.syncWanted) !== 0 || atomics.load(words, WORD.closeWanted) !== 0
+    return atomics.load(words, WORD.syncWanted) !== 0 || this.#isClosing
       || atomics.load(words, WORD.settleWanted) !== 0 || atomics.load(words, WORD.rollWanted) !== atomics.load(words, WORD.rollDone)
-      || this.#keeper.dueMs <= performance.now()
+      || atomics.load(words, WORD.checkpointWanted) !== atomics.load(words, WORD.checkpointDone)
+      || this.#cursors.dueMs <= performance.now()
   }
 
   /** Does what was asked for, and what is due. */
@@ -249,8 +243,10 @@ export class Writer {
     const rollWanted = atomics.load(words, WORD.rollWanted)
     if (rollWanted !== atomics.load(words, WORD.rollDone)) this.#roll(rollWanted)
     this.#persistCursors(nowMs)
-    if (atomics.load(words, WORD.closeWanted) !== 0 && sequenceReached(this.#point.sequence, readHead(this.#ring).low)) return this.#close()
-    if (this.#tail !== undefined && this.#nextDueMs() <= nowMs) this.#doWhatIsDue(nowMs)
+    if (this.#isClosing && this.#pending === undefined && sequenceReached(this.#point.sequence, readHead(this.#ring).low)) return this.#close()
+    this.#checkpointer.step(nowMs, () => this.#secureCursors())
+    if (this.#tails.tail !== undefined && this.#tailDueMs() <= nowMs) this.#doWhatIsDue(nowMs)
+    if (this.#pending === undefined && this.#space.dueMs <= nowMs) this.#space.reserve()
     if (nowMs - this.#lastSweepMs >= MAX_SLEEP_MS) {
       this.#lastSweepMs = nowMs
       this.#dead.sweep(this.#point)
@@ -261,73 +257,74 @@ export class Writer {
   #roll(ticket: number): void {
     const { atomics, words } = this.#ring
     this.#rollHead ??= readHead(this.#ring).low
-    if (!sequenceReached(this.#point.sequence, this.#rollHead)) return
-    if (this.#hasEntries()) this.#seal(this.#tail!)
+    if (this.#pending !== undefined || !sequenceReached(this.#point.sequence, this.#rollHead)) return
+    if (this.#tails.hasEntries) this.#seal()
     this.#rollHead = undefined
     atomics.store(words, WORD.rollDone, ticket)
     signal(atomics, words, WORD.durableEvent)
   }
 
-  #hasEntries(): boolean {
-    return this.#tail !== undefined && this.#tail.lastSequence >= this.#tail.firstSequence
-  }
-
   #close(): void {
     this.#writeCursors()
     if (this.#written > this.#durable) this.#sync()
-    if (this.#tail !== undefined) this.#seal(this.#tail)
+    if (this.#tails.tail !== undefined) this.#seal()
+    this.#store.removeSpares()
     this.#ended = true
     markClosed(this.#ring)
   }
 
   /** When something has to be done for which nobody will wake the writer. */
   #nextDueMs(): number {
-    const { durability, maxSegmentAgeMs } = this.#options
-    const tail = this.#tail
-    const cursorsMs = this.#keeper.dueMs
-    if (tail === undefined) return cursorsMs
-    let dueMs = Math.min(cursorsMs, this.#hasEntries() ? this.#tailBornMs + maxSegmentAgeMs : Infinity)
-    if (typeof durability === 'object' && this.#unsyncedSinceMs !== undefined) dueMs = Math.min(dueMs, this.#unsyncedSinceMs + durability.intervalMs)
-    if (this.#isUnsettled(tail)) dueMs = Math.min(dueMs, this.#lastActivityMs + SETTLE_AFTER_MS)
-    return dueMs
+    const spaceMs = this.#pending === undefined ? this.#space.dueMs : Math.max(this.#space.dueMs, performance.now() + 1)
+    return Math.min(this.#cursors.dueMs, this.#tailDueMs(), this.#checkpointer.dueMs, spaceMs)
+  }
+
+  #tailDueMs(): number {
+    const { durability } = this.#options
+    const syncMs = typeof durability === 'object' && this.#unsyncedSinceMs !== undefined ? this.#unsyncedSinceMs + durability.intervalMs : Infinity
+    return Math.min(this.#tails.agedMs, syncMs, this.#isUnsettled ? this.#lastActivityMs + SETTLE_AFTER_MS : Infinity)
   }
 
   /** All is durable, but the file does not say so yet: after a crash its last batch would be in doubt. */
-  #isUnsettled(tail: Tail): boolean {
-    return this.#written === this.#durable && tail.durableMark < this.#durable
+  get #isUnsettled(): boolean {
+    const { tail } = this.#tails
+    return tail !== undefined && this.#written === this.#durable && tail.durableMark < this.#durable
   }
 
   #doWhatIsDue(nowMs: number): void {
-    const tail = this.#tail!
-    const { durability, maxSegmentAgeMs } = this.#options
-    if (this.#hasEntries() && nowMs >= this.#tailBornMs + maxSegmentAgeMs) return this.#seal(tail)
+    const { durability } = this.#options
+    if (nowMs >= this.#tails.agedMs) return this.#seal()
     if (typeof durability === 'object' && this.#unsyncedSinceMs !== undefined && nowMs >= this.#unsyncedSinceMs + durability.intervalMs) this.#sync()
-    if (this.#isUnsettled(tail) && nowMs >= this.#lastActivityMs + SETTLE_AFTER_MS) this.#settle(tail)
+    if (this.#isUnsettled && nowMs >= this.#lastActivityMs + SETTLE_AFTER_MS) this.#settle()
   }
 
-  #settle(tail: Tail): void {
-    tail.mark(this.#durable, undefined)
+  #settle(): void {
+    this.#tails.tail!.mark(this.#durable, undefined)
     this.#sync()
   }
 
   /** Nothing to drain: spin briefly, then sleep until woken or until something is due. */
   #rest(): void {
     const { sequence } = this.#point
-    for (let spin = 0; spin < SPINS; spin++) if (isPublished(this.#ring, sequence)) return
+    if (this.#pending === undefined) for (let spin = 0; spin < SPINS; spin++) if (isPublished(this.#ring, sequence)) return
     this.#settleIfWanted()
-    this.#tail?.allocateAhead()
-    const isOwed = this.#dead.owesHead(this.#point)
-    const timeoutMs = Math.min(isOwed ? OWED_SLEEP_MS : MAX_SLEEP_MS, Math.max(0, this.#nextDueMs() - performance.now()))
+    if (!this.#space.isFull) this.#tails.tail?.allocateAhead()
     this.#ring.counters[COUNTER.sleeps]!++
-    // Behind an owed head a command may have to wait for it: that must not turn into spinning.
-    sleepForSequence(this.#ring, sequence, timeoutMs, () => !isOwed && this.#hasCommand())
+    const isOwed = this.#dead.owesHead(this.#point)
+    // Behind a full disk or an owed head a command may have to wait for it: that must not turn into spinning.
+    const isHeldUp = isOwed || this.#space.isFull
+    const mostMs = this.#pending === undefined && isOwed ? OWED_SLEEP_MS : MAX_SLEEP_MS
+    const timeoutMs = Math.min(mostMs, Math.max(0, this.#nextDueMs() - performance.now()))
+    const hasWork = (): boolean => !isHeldUp && this.#hasCommand()
+    if (this.#pending === undefined) sleepForSequence(this.#ring, sequence, timeoutMs, hasWork)
+    else sleepForCommand(this.#ring, sequence, timeoutMs, hasWork)
   }
 
   /** At a process's end the closing mark is not left to an idle moment that will not come. */
   #settleIfWanted(): void {
     const { atomics, words } = this.#ring
     if (atomics.load(words, WORD.settleWanted) === 0 || this.#written !== this.#durable) return
-    if (this.#tail !== undefined && this.#isUnsettled(this.#tail)) this.#settle(this.#tail)
+    if (this.#isUnsettled) this.#withRoom(() => this.#settle())
     atomics.store(words, WORD.settleWanted, 0)
     signal(atomics, words, WORD.durableEvent)
   }

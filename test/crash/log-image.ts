@@ -31,6 +31,7 @@ export function readImage(disk: Disk, directory: string): ImageEntry[] {
   let previousUuid = NO_UUID
   for (const name of disk.list(directory).sort()) {
     const uuid = /^\d{14}-([0-9a-f]{32})\.wal$/.exec(name)?.[1]
+    if (/^(reserve|[0-9a-f]{32}\.spare)$/.test(name)) continue
     if (uuid === undefined) throw new Violation(`a file that is no segment: ${name}`)
     const file = disk.open(join(directory, name), 'read')
     const bytes = Buffer.alloc(file.size())

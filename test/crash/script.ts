@@ -35,6 +35,15 @@ export function drawSessionOptions(random: Random): SessionOptions {
       maxBatchBytes: pick(random, [256, 1024, 65_536]),
       preallocateBytes: pick(random, [0, 0, 2048, 8192]),
       lockWaitMs: 0,
+      reserveBytes: pick(random, [0, 0, 2048]),
+      retention: {
+        maxBytes: Infinity,
+        maxAgeMs: Infinity,
+        maxSegments: Number.MAX_SAFE_INTEGER,
+        keepConsumed: false,
+        whenOver: 'refuse',
+        cleanupIntervalMs: 3_600_000,
+      },
     },
   }
 }

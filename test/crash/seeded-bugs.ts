@@ -16,22 +16,22 @@ const BROKEN = /lost: |foreign: |recovery refuses|should be|half a group|header 
 export const SEEDED_BUGS: readonly SeededBug[] = [
   {
     name: 'batches are acknowledged before they are synced',
-    patches: [{ file: 'writer/writer.js', from: 'this.#tail?.sync();', to: 'this.#noteSynced(this.#written); this.#tail?.sync();' }],
+    patches: [{ file: 'writer/writer.js', from: 'this.#tails.tail?.sync();', to: 'this.#noteSynced(this.#written); this.#tails.tail?.sync();' }],
     shows: BROKEN,
   },
   {
     name: 'batches are not synced',
-    patches: [{ file: 'writer/writer.js', from: 'this.#tail?.sync();', to: '' }],
+    patches: [{ file: 'writer/writer.js', from: 'this.#tails.tail?.sync();', to: '' }],
     shows: BROKEN,
   },
   {
     name: 'the directory is not synced after a segment was created',
-    patches: [{ file: 'segment/tail.js', from: 'disk.syncDirectory(start.directory);', to: '' }],
+    patches: [{ file: 'segment/tail.js', from: 'disk.syncDirectory(start.directory);\n        return tail;', to: 'return tail;' }],
     shows: BROKEN,
   },
   {
     name: 'a failed sync is tried again',
-    patches: [{ file: 'writer/writer.js', from: 'this.#tail?.sync();', to: 'try { this.#tail?.sync(); } catch { this.#tail?.sync(); }' }],
+    patches: [{ file: 'writer/writer.js', from: 'this.#tails.tail?.sync();', to: 'try { this.#tails.tail?.sync(); } catch { this.#tails.tail?.sync(); }' }],
     shows: BROKEN,
   },
   {

@@ -115,7 +115,8 @@ describe('openLog', () => {
     expect(resolved).toEqual({
       directory: '/data/wal', ringBytes: 2 ** 24, ringSlots: 2 ** 18, maxEntryBytes: 2 ** 26, maxSegmentBytes: 2 ** 26, maxSegmentEntries: Number.MAX_SAFE_INTEGER,
       maxSegmentAgeMs: 86_400_000, durability: 'batch', lingerMs: 0, maxBatchBytes: 2 ** 22, whenFull: 'throw', blockTimeoutMs: 10_000, preallocateBytes: 2 ** 21,
-      lockWaitMs: 0, workerUrl: undefined, onCorrupt: 'refuse',
+      lockWaitMs: 0, workerUrl: undefined, onCorrupt: 'refuse', reserveBytes: 2 ** 24 + 2 ** 18,
+      retention: { maxBytes: undefined, maxAgeMs: 7 * 86_400_000, maxSegments: Number.MAX_SAFE_INTEGER, keepConsumed: false, whenOver: 'refuse', cleanupIntervalMs: 3_600_000 },
     })
     expect(Object.isFrozen(resolved)).toBe(true)
     expect(resolveOptions({ directory: '/a', ringBytes: undefined, lingerMs: undefined } as unknown as LogOptions)).toEqual(resolveOptions({ directory: '/a' }))

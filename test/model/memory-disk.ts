@@ -504,7 +504,7 @@ export class MemoryDisk implements Disk {
 
   rename(from: string, to: string): void {
     this.#requirePower()
-    for (const path of [from, to]) if (this.#directories.has(path)) throw systemError('EISDIR', 'rename', path)
+    if (this.#directories.has(from) || this.#directories.has(to)) throw systemError('EISDIR', 'rename', from)
     const inode = this.#require(from, 'rename')
     this.#directory(dirname(to), 'rename')
     if (dirname(from) !== dirname(to)) throw systemError('EXDEV', 'rename', from)
@@ -512,6 +512,15 @@ export class MemoryDisk implements Disk {
     if (from === to) return
     this.#unlink(this.#find(to))
     this.#move(dirname(from), { inode, from, to })
+  }
+
+  unprotect(path: string): void {
+    this.#begin({ kind: 'protect', path })
+    this.#inodes.get(this.#require(path, 'chmod'))!.isProtected = false
+  }
+
+  space(): { freeBytes: number; totalBytes: number } {
+    return { freeBytes: this.#freeBytes(), totalBytes: this.#geometry.capacityBytes }
   }
 
   remove(path: string): void {

@@ -18,7 +18,7 @@ function scan(overrides: Partial<SegmentScan> = {}): SegmentScan {
   return {
     endOffset: 1000, firstSequence: FIRST, lastSequence: LAST, previousUuid: NAMES[0]!.uuid, entryCount: 10, firstTicks: 1n, lastTicks: 2n, cursors: [],
     lastTrailerOffset: 900, cursorTrailerOffset: 128, index: [], aborted: [], gaps: [], durableSequence: 15, provedOffset: (proved) => proved, fault: 'zeros',
-    faultOffset: 1000, strayProof: 0, isTailZero: true, ...overrides,
+    faultOffset: 1000, strayProof: 0, isTailZero: true, beginsBatch: false, ...overrides,
   }
 }
 

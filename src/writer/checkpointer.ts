@@ -1,0 +1,94 @@
+/**
+ * Checkpoints: freeing the segments that nobody needs, one a step, so that batches do not wait for it.
+ *
+ * Cursors first, then removal: the rule is asked again once the cursors that it goes by are durable.
+ */
+
+import { isDiskFull } from '../disk/disk.js'
+import { readFloor } from '../ring/read-floor.js'
+import type { Ring } from '../ring/ring.js'
+import { WORD } from '../ring/ring-layout.js'
+import { signal } from '../sync/event-count.js'
+import type { CursorKeeper } from './cursor-keeper.js'
+import type { DiskSpace } from './disk-space.js'
+import { planRetention, type RetentionPlan } from './retention.js'
+import type { SegmentStore } from './segment-store.js'
+import type { WriterOptions } from './writer-options.js'
+
+/** The checkpoints of one log. */
+export class Checkpointer {
+  readonly #ring: Ring
+  readonly #options: WriterOptions
+  readonly #store: SegmentStore
+  readonly #cursors: CursorKeeper
+  readonly #space: DiskSpace
+  /** The next one by itself. At opening at once: what a crash interrupted goes on. */
+  #dueMs = 0
+
+  constructor(ring: Ring, options: WriterOptions, store: SegmentStore, cursors: CursorKeeper, space: DiskSpace) {
+    this.#ring = ring
+    this.#options = options
+    this.#store = store
+    this.#cursors = cursors
+    this.#space = space
+  }
+
+  /** When the next one is due. */
+  get dueMs(): number {
+    return this.#isOldestConsumed ? 0 : this.#dueMs
+  }
+
+  get #isOldestConsumed(): boolean {
+    const { committed } = this.#cursors
+    const { oldestLast } = this.#store
+    return !this.#options.retention.keepConsumed && committed !== undefined && oldestLast !== undefined && oldestLast <= committed
+  }
+
+  /** A segment was sealed: there is one more that may be too many. */
+  noteRoll(): void {
+    this.#dueMs = 0
+  }
+
+  /** Removes one segment, if one is to go; serves who asked when none is. `secure` makes the cursors durable. */
+  step(nowMs: number, secure: () => void): void {
+    const { atomics, words } = this.#ring
+    const ticket = atomics.load(words, WORD.checkpointWanted)
+    const isWanted = ticket !== atomics.load(words, WORD.checkpointDone)
+    if (!isWanted && nowMs < this.dueMs) return
+    if (this.#removeOne(false, secure)) return
+    this.#dueMs = nowMs + this.#options.retention.cleanupIntervalMs
+    if (!isWanted) return
+    atomics.store(words, WORD.checkpointDone, ticket)
+    signal(atomics, words, WORD.durableEvent)
+  }
+
+  /** The disk is full: frees one segment, if one may go. */
+  makeRoom(secure: () => void): boolean {
+    try {
+      return this.#removeOne(true, secure)
+    } catch (error) {
+      if (isDiskFull(error)) return false
+      throw error
+    }
+  }
+
+  #removeOne(isDiskFull: boolean, secure: () => void): boolean {
+    if (this.#plan(isDiskFull).remove > 0) secure()
+    const { remove, isOver } = this.#plan(isDiskFull)
+    if (remove > 0) this.#store.removeOldest(!isDiskFull && this.#isLeftByReaders)
+    else this.#space.noteOver(isOver && this.#options.retention.whenOver === 'refuse' && this.#cursors.committed !== undefined)
+    return remove > 0
+  }
+
+  #plan(isDiskFull: boolean): RetentionPlan {
+    const { retention, maxSegmentBytes } = this.#options
+    const { retained } = this.#store
+    return planRetention({ segments: retained, otherBytes: maxSegmentBytes, committed: this.#cursors.committed, isDiskFull }, retention)
+  }
+
+  /** Whether no reader of this log is in the oldest segment. */
+  get #isLeftByReaders(): boolean {
+    const floor = readFloor(this.#ring)
+    return floor === 0 || floor > this.#store.oldestLast!
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * Room on the disk: a reserve for the day that it is full, and what producers are told.
+ *
+ * The reserve is a file of real zeros. When a write finds no space, it is given up, so that what has been accepted, commits and
+ * the end of the log still find room; producers are refused until it stands again. On copy-on-write file systems, and against
+ * other programs that take the room first, this cannot be promised: what was accepted then waits in the ring.
+ */
+
+import { join } from 'node:path'
+import { isDiskFull, type Disk, type DiskFile } from '../disk/disk.js'
+import type { Ring } from '../ring/ring.js'
+import { SPACE, WORD } from '../ring/ring-layout.js'
+import { signal } from '../sync/event-count.js'
+
+const RESERVE_NAME = 'reserve'
+const ZEROS = new Uint8Array(256 * 1024)
+/** What must be left beside the reserve before it is made again: else it would only make the disk full. */
+const SLACK_BYTES = 256 * 1024
+/** How often a full disk is tried again. */
+const RETRY_MS = 100
+
+/** The room that one log has. */
+export class DiskSpace {
+  readonly #ring: Ring
+  readonly #disk: Disk
+  readonly #directory: string
+  readonly #reserveBytes: number
+  #isReserved: boolean
+  #retryAtMs = 0
+  #isFull = false
+  #isOver = false
+
+  constructor(ring: Ring, disk: Disk, directory: string, reserveBytes: number) {
+    this.#ring = ring
+    this.#disk = disk
+    this.#directory = directory
+    this.#reserveBytes = reserveBytes
+    this.#isReserved = reserveBytes === 0 || reserveSize(disk, directory) === reserveBytes
+  }
+
+  /** Whether the disk was found full, and is not known to have room again. */
+  get isFull(): boolean {
+    return this.#isFull
+  }
+
+  /** When the disk is worth another try; Infinity while it is not full. */
+  get dueMs(): number {
+    return this.#isFull ? this.#retryAtMs : Infinity
+  }
+
+  /** To be called when a write found no space. True when the reserve has been given up for it: the write is worth repeating at once. */
+  enterFull(): boolean {
+    this.#isFull = true
+    this.#retryAtMs = performance.now() + RETRY_MS
+    this.#tell()
+    const hadReserve = this.#isReserved && this.#reserveBytes > 0
+    if (hadReserve) removeReserve(this.#disk, this.#directory)
+    this.#isReserved = this.#reserveBytes === 0
+    return hadReserve
+  }
+
+  /** Makes the reserve if need be. Without room for it the disk counts as full. */
+  reserve(): void {
+    this.#retryAtMs = performance.now() + RETRY_MS
+    this.#isReserved ||= this.#makeReserve()
+    this.#isFull = !this.#isReserved
+    this.#tell()
+  }
+
+  #makeReserve(): boolean {
+    if (this.#disk.space(this.#directory).freeBytes < this.#reserveBytes + SLACK_BYTES) return false
+    removeReserve(this.#disk, this.#directory)
+    const file = this.#disk.create(join(this.#directory, RESERVE_NAME))
+    try {
+      for (let at = 0; at < this.#reserveBytes; at += ZEROS.length) file.write([ZEROS.subarray(0, this.#reserveBytes - at)], at)
+      file.sync()
+    } catch (error) {
+      removeReserve(this.#disk, this.#directory)
+      // No file of that size may be made here (EFBIG): then there is none.
+      if ((error as NodeJS.ErrnoException).code === 'EFBIG') return true
+      if (!isDiskFull(error)) throw error
+      return false
+    } finally {
+      file.close()
+    }
+    this.#disk.syncDirectory(this.#directory)
+    return true
+  }
+
+  /** The log takes more than its limit, and nothing may go. */
+  noteOver(isOver: boolean): void {
+    this.#isOver = isOver
+    this.#tell()
+  }
+
+  #tell(): void {
+    const { atomics, words } = this.#ring
+    const state = this.#isFull ? SPACE.diskFull : this.#isOver ? SPACE.overLimit : SPACE.ok
+    if (atomics.exchange(words, WORD.space, state) !== state && state === SPACE.ok) signal(atomics, words, WORD.roomEvent)
+  }
+}
+
+/** Gives the reserve up, for recovery on a full disk. True when there was one. */
+export function removeReserve(disk: Disk, directory: string): boolean {
+  if (reserveSize(disk, directory) === undefined) return false
+  disk.remove(join(directory, RESERVE_NAME))
+  disk.syncDirectory(directory)
+  return true
+}
+
+function reserveSize(disk: Disk, directory: string): number | undefined {
+  if (!disk.list(directory).includes(RESERVE_NAME)) return undefined
+  const file: DiskFile = disk.open(join(directory, RESERVE_NAME), 'read')
+  try {
+    return file.size()
+  } finally {
+    file.close()
+  }
+}

@@ -1,0 +1,70 @@
+/** Which segments may go: a pure rule from what there is to how many of the oldest are removed. */
+
+/** What is kept, and what happens where that is not enough. All validated by the caller. */
+export interface RetentionOptions {
+  /** Bytes that the log may take on disk, blobs included; undefined: half of what the file system has for it when the log is opened. */
+  readonly maxBytes: number | undefined
+  readonly maxAgeMs: number
+  readonly maxSegments: number
+  readonly keepConsumed: boolean
+  readonly whenOver: 'refuse' | 'drop-oldest'
+  readonly cleanupIntervalMs: number
+}
+
+/** One sealed segment, as the rule sees it. */
+export interface RetainedSegment {
+  readonly lastSequence: number
+  readonly bytes: number
+  /** Since its last entry, by the writer's own count of time: see segment-store.ts. */
+  readonly ageMs: number
+}
+
+/** What there is. */
+export interface RetentionState {
+  /** Sealed segments, oldest first. */
+  readonly segments: readonly RetainedSegment[]
+  /** Bytes that all else takes or may take: the tail at its full size, blobs. */
+  readonly otherBytes: number
+  /** The lowest sequence that some consumer has committed; undefined without consumers. */
+  readonly committed: number | undefined
+  /** The disk is full: room has to be made whatever the limit says. */
+  readonly isDiskFull: boolean
+}
+
+/** What is to be done. */
+export interface RetentionPlan {
+  /** How many of the oldest segments go. */
+  readonly remove: number
+  /** What is left is still beyond the limit. */
+  readonly isOver: boolean
+}
+
+/**
+ * The rule, segment by segment from the oldest on, until one stays:
+ *
+ * | segment | goes when |
+ * | --- | --- |
+ * | every consumer has committed it | at once; with `keepConsumed` as if there were no consumers |
+ * | no consumers | it is too old, one too many, or bytes are over the limit |
+ * | some consumer has not committed it | bytes are over the limit, or the disk is full, and `whenOver` is `'drop-oldest'` |
+ */
+export function planRetention(state: RetentionState, options: RetentionOptions & { readonly maxBytes: number }): RetentionPlan {
+  const { segments, committed } = state
+  let bytes = segments.reduce((sum, segment) => sum + segment.bytes, state.otherBytes)
+  let remove = 0
+  // One segment at a time is pushed out for a full disk: what it frees is tried first.
+  let isPressed = state.isDiskFull
+  for (const segment of segments) {
+    const isOver = bytes > options.maxBytes || (isPressed && options.whenOver === 'drop-oldest')
+    const isConsumed = committed !== undefined && segment.lastSequence <= committed
+    const isBeyond = isOver || segment.ageMs > options.maxAgeMs || segments.length - remove > options.maxSegments
+    const mayGo = isConsumed ? !options.keepConsumed || isBeyond
+      : committed === undefined ? isBeyond
+        : isOver && options.whenOver === 'drop-oldest'
+    if (!mayGo) break
+    bytes -= segment.bytes
+    isPressed = false
+    remove++
+  }
+  return { remove, isOver: bytes > options.maxBytes }
+}
