@@ -9,7 +9,7 @@ import { judge } from '../recovery/verdict.js'
 import { CommandError, inPlainWords, STATUS } from './command-error.js'
 import { findSegments } from './directory.js'
 import type { Output } from './output.js'
-import { formatBytes, formatCount, formatRange, formatTime, renderTable } from './table.js'
+import { formatBytes, formatCount, formatRange, formatTime, printable, renderTable } from './table.js'
 
 interface Inspection {
   readonly directory: string
@@ -73,9 +73,4 @@ function render({ directory, segments, cursors, totals }: Inspection): string {
   const sums = [formatCount(totals.segments, 'segment'), formatCount(totals.entries, 'entry', 'entries'), sequences, formatBytes(totals.bytes)]
   parts.push(`${directory}: ${sums.join(', ')}`)
   return `${parts.join('\n\n')}\n`
-}
-
-/** A consumer's name is anybody's text: nothing in it may steer a terminal. */
-function printable(text: string): string {
-  return text.replace(/\p{C}/gu, '\u{fffd}')
 }

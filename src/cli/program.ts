@@ -5,6 +5,7 @@ import { Command, CommanderError, Option } from 'commander'
 import { append, type AppendOptions } from './append.js'
 import { parseCount, parseSize, parseSpan, parseTime } from './argument-values.js'
 import { CommandError, describeError, STATUS } from './command-error.js'
+import { checkpoint, commit, consumers, seek, type CheckpointOptions } from './consumers.js'
 import { cat, tail, type EntryOptions, type TailOptions } from './entries.js'
 import { inspect } from './inspect.js'
 import { Output } from './output.js'
@@ -49,6 +50,7 @@ function createProgram(context: Context): Command {
   addAppend(program, context)
   addReading(program, context)
   addChecking(program, context)
+  addQueue(program, context)
   return program
 }
 
@@ -94,4 +96,23 @@ function addChecking(program: Command, { output, warn, finish }: Context): void 
     .action(async (directory: string, options: { json?: boolean }) => finish(await verify(directory, options, output, process.stderr, warn)))
   // 1 and 2 are the answer, and must not mean anything else.
   exitWith(checking, STATUS.failed)
+}
+
+function addQueue(program: Command, { output, warn, finish }: Context): void {
+  program.command('consumers').summary('list consumers and how far behind they are').description('Lists consumers: what each has committed, how many entries and about how many bytes behind it is, and since when the oldest of them waits.')
+    .argument('<dir>', DIRECTORY).option('--json', 'as one JSON object')
+    .action(async (directory: string, options: { json?: boolean }) => finish(await consumers(directory, options, output, warn)))
+  const moving = (name: string): Command => program.command(name).argument('<dir>', `${DIRECTORY}, which no writer may have open`).argument('<consumer>', 'its name')
+  moving('commit').summary('commit for a consumer').description('Commits for a consumer: all entries up to a sequence will not be delivered any more.')
+    .argument('<sequence>', 'the last entry that is done', parseCount(0))
+    .action(async (directory: string, name: string, sequence: number) => finish(await commit(directory, name, sequence, output)))
+  moving('seek').summary('set a consumer anywhere').description('Sets a consumer so that the entry with a sequence comes next, forwards or backwards.')
+    .argument('<sequence>', 'the entry that comes next', parseCount(1))
+    .action(async (directory: string, name: string, sequence: number) => finish(await seek(directory, name, sequence, output)))
+  program.command('checkpoint').summary('free segments that nobody needs').description('Frees the segments that every consumer has committed, and with options what is beyond them, the oldest first.')
+    .argument('<dir>', `${DIRECTORY}, which no writer may have open`)
+    .option('--max-age <span>', 'without consumers: also what is older', parseSpan)
+    .option('--max-bytes <size>', 'without consumers: also what is more', parseSize)
+    .option('--max-segments <n>', 'without consumers: also what is more', parseCount(1))
+    .action(async (directory: string, options: CheckpointOptions) => finish(await checkpoint(directory, options, output)))
 }

@@ -52,3 +52,16 @@ export function formatRange(first: number | undefined, last: number | undefined,
   if (first === undefined || last === undefined || last < first) return none
   return first === last ? String(first) : `${first} to ${last}`
 }
+
+/** A span of time in its two largest units. */
+export function formatSpan(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1000))
+  const parts = [[Math.floor(seconds / 86_400), 'd'], [Math.floor(seconds / 3600) % 24, 'h'], [Math.floor(seconds / 60) % 60, 'min'], [seconds % 60, 's']] as const
+  const first = Math.max(0, parts.findIndex(([count]) => count > 0))
+  return seconds === 0 ? '0 s' : parts.slice(first, first + 2).filter(([count]) => count > 0).map(([count, unit]) => `${count} ${unit}`).join(' ')
+}
+
+/** A consumer's name is anybody's text: nothing in it may steer a terminal. */
+export function printable(text: string): string {
+  return text.replace(/\p{C}/gu, '\u{fffd}')
+}

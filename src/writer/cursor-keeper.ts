@@ -18,13 +18,15 @@ export class CursorKeeper {
   /** As they were taken last. */
   cursors: readonly CollectedCursor[]
   /** The bytes that they add to a trailer. */
-  bytes: number
+  bytes = 0
+  /** The lowest sequence that some consumer has committed; undefined without consumers. */
+  committed: number | undefined
 
   constructor(ring: Ring, recovered: readonly Cursor[]) {
     this.#ring = ring
     initializeCursors(ring, recovered)
     this.cursors = listCursors(ring)
-    this.bytes = cursorBytes(this.cursors)
+    this.#sumUp()
   }
 
   /** [collect] The cursors that the next trailer must carry; undefined when none has moved. Once it is written: {@link noteWritten}. */
@@ -32,9 +34,14 @@ export class CursorKeeper {
     this.#taken = collectCursors(this.#ring) ?? this.#taken
     if (this.#taken === undefined) return undefined
     this.cursors = this.#taken
-    this.bytes = cursorBytes(this.#taken)
+    this.#sumUp()
     this.#takenMs = performance.now()
     return this.#taken
+  }
+
+  #sumUp(): void {
+    this.bytes = cursorBytes(this.cursors)
+    this.committed = this.cursors.length === 0 ? undefined : this.cursors.reduce((least, { sequence }) => Math.min(least, sequence), Infinity)
   }
 
   /** What was taken stands in a trailer. */
@@ -48,10 +55,6 @@ export class CursorKeeper {
     return this.#taken === undefined && this.#unsynced === undefined && this.#ring.atomics.load(this.#ring.words, WORD.cursorsChanged) === 0
   }
 
-  /** The lowest sequence that some consumer has committed, as it was taken last; undefined without consumers. */
-  get committed(): number | undefined {
-    return this.cursors.length === 0 ? undefined : Math.min(...this.cursors.map(({ sequence }) => sequence))
-  }
 
   /** When commits with nothing to append beside them must be written. */
   get dueMs(): number {
