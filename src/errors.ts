@@ -29,6 +29,10 @@ export type WalErrorCode =
   | 'ERR_WAL_TOO_MANY_CONSUMERS'
   /** A consumer's cursor was sought or removed while somebody waited for its commit. */
   | 'ERR_WAL_CURSOR'
+  /** A consumer's handler failed `maxAttempts` times with an entry, and there is no dead-letter log; `cause` is the last failure. */
+  | 'ERR_WAL_HANDLER'
+  /** A consumer runs already: one `run`, `runBatches` or iteration at a time. */
+  | 'ERR_WAL_BUSY'
   /** A handle is from another version of this package, or not a handle. */
   | 'ERR_WAL_HANDLE'
   /** A rule of the ring protocol was broken: a bug here, or foreign code writing to the shared memory. */

@@ -4,9 +4,8 @@ export { WalError, type LockOwner, type WalErrorCode, type WalErrorDetails } fro
 export { attachProducer } from './log/attach.js'
 export type { Destination, DestinationOptions } from './log/destination.js'
 export type { LogEntry } from './log/entry.js'
-export type { Log, LogStats, SegmentInfo } from './log/log.js'
+export type { LogStats, SegmentInfo } from './log/log.js'
 export { LogMessage } from './log/log-message.js'
-export { openLog } from './log/open-log.js'
 export type { LogOptions, LogRetention } from './log/options.js'
 export type {
   FlushOutcome, FlushSyncOptions, LogHandle, Producer, ProducerSettings, Receipt, WaitOptions, WhenFull,
@@ -14,6 +13,12 @@ export type {
 export { readLog, readLogBatches } from './log/read-log.js'
 export type { ReadLogOptions, ReadOptions } from './log/read-options.js'
 export type { EntryData } from './log/staging.js'
+export { attachConsumer } from './queue/attach-consumer.js'
+export type { Committer, Consumer, ConsumerHandle, ConsumerProgress } from './queue/consumer.js'
+export type { ConsumerStart, DeliveryContext, DeliveryOptions, RetryOptions, RunBatchesOptions, RunOptions } from './queue/consumer-options.js'
+export { decodeDeadLetter, type DeadLetter, type DeadLetterInfo } from './queue/dead-letter-layout.js'
+export type { LostEntries } from './queue/entry-source.js'
+export { openLog, type Log } from './queue/open-log.js'
 export type { RecoveryCut, RecoveryReport } from './recovery/recover.js'
 export type { Durability } from './writer/writer-options.js'
 export type { VerifyDamage, VerifyRepair } from './recovery/look.js'

@@ -15,6 +15,11 @@ const attached = new Map<string, LogProducer>()
  * when 1,024 threads are attached. A thread that ends without `close()` loses nothing that it appended.
  */
 export function attachProducer(handle: LogHandle): Producer {
+  return attachPort(handle)
+}
+
+/** {@link attachProducer}, as the library itself uses it. */
+export function attachPort(handle: LogHandle): LogProducer {
   const id = handle?.settings?.id
   if (typeof id !== 'string') throw new WalError('ERR_WAL_HANDLE', 'expected a handle from log.handle()')
   for (const [other, producer] of attached) if (endError(producer.ring) !== undefined) attached.delete(other)

@@ -34,6 +34,11 @@ export class LogCursor {
     return this.#hold
   }
 
+  /** The same cursor for as long as it is not sought: after that, what is committed here comes to nothing. */
+  inThisEpoch(): LogCursor {
+    return new LogCursor(this.#port, this.name, this.#hold)
+  }
+
   /** The last sequence that is committed, durable or not. */
   get committed(): number {
     return readCursor(this.#port.ring, this.#hold.base).sequence

@@ -34,6 +34,11 @@ export class LogEntry {
     return frameTicks(this.#view, this.#offset)
   }
 
+  /** How many bytes it has. */
+  get bytes(): number {
+    return this.#size - FRAME_OVERHEAD
+  }
+
   /** Its bytes. */
   get data(): Buffer {
     const start = this.#offset + FRAME_DATA

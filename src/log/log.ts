@@ -69,6 +69,11 @@ export interface Log extends Producer {
   readBatches(options?: ReadOptions): AsyncGenerator<LogEntry[], void, undefined>
   /** The entry with that sequence, if it is durable; undefined when there is none, it was aborted, or has been removed. */
   get(sequence: number): Promise<LogEntry | undefined>
+  /**
+   * The sequence of the first durable entry that was appended at or after a time (milliseconds since 1970, or a Date); the next one of the log when
+   * there is none. Blocks for a few small reads.
+   */
+  sequenceAt(timestamp: number | Date): number
   /** The segment files, in order. Blocks for a directory listing. */
   segments(): SegmentInfo[]
   /** Seals the tail; resolves when that is durable. The next entry begins a new segment. Without effect on an empty tail. */

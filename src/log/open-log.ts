@@ -27,6 +27,7 @@ import type { FlushOutcome, LogHandle } from './producer.js'
 import { oneByOne } from './read-log.js'
 import { resolveReadOptions, type ReadOptions } from './read-options.js'
 import { readEntryBatches, type Horizon } from './reader.js'
+import { sequenceAt } from './sequence-at.js'
 
 /** {@link SPACE} in words. */
 const SPACE_NAMES: Readonly<Record<number, LogStats['space']>> = { [SPACE.ok]: 'ok', [SPACE.diskFull]: 'disk-full', [SPACE.overLimit]: 'over-limit' }
@@ -182,6 +183,12 @@ class OpenLog implements Log {
         return true
       },
     }
+  }
+
+  sequenceAt(timestamp: number | Date): number {
+    const ms = timestamp instanceof Date ? timestamp.getTime() : timestamp
+    if (!Number.isFinite(ms)) throw outOfRange('timestamp', 'a valid time: milliseconds since 1970, or a Date', timestamp)
+    return sequenceAt(this.#catalog, ms, lastDurable(this.#ring))
   }
 
   segments(): SegmentInfo[] {

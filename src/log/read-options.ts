@@ -15,6 +15,8 @@ export interface ReadOptions {
   readonly follow?: boolean
   /** Ends the reading with the signal's reason. */
   readonly signal?: AbortSignal
+  /** With `follow`: called when all entries up to this sequence have been handed out, and the reading waits for more. */
+  readonly onCaughtUp?: (sequence: number) => void
 }
 
 /** Options of `readLog`. */
@@ -23,7 +25,7 @@ export interface ReadLogOptions extends ReadOptions {
   readonly includeWritten?: boolean
 }
 
-const KNOWN = ['fromSequence', 'fromTimestamp', 'limit', 'follow', 'signal']
+const KNOWN = ['fromSequence', 'fromTimestamp', 'limit', 'follow', 'signal', 'onCaughtUp']
 const KNOWN_ELSEWHERE = [...KNOWN, 'includeWritten']
 
 /** Checks the options of a reading in the writing process, or elsewhere. Throws `TypeError` or `RangeError` that names the option. */
@@ -33,7 +35,7 @@ export function resolveReadOptions(options: ReadLogOptions = {}, isElsewhere = f
     const known = isElsewhere ? KNOWN_ELSEWHERE : KNOWN
     if (!known.includes(name)) throw wrongValue(`options.${name}`, `one of the known options: ${known.join(', ')}`, options[name as keyof ReadLogOptions])
   }
-  const { fromSequence = 1, fromTimestamp, limit = Infinity, follow = false, signal } = options
+  const { fromSequence = 1, fromTimestamp, limit = Infinity, follow = false, signal, onCaughtUp } = options
   if (typeof fromSequence !== 'number') throw wrongType('options.fromSequence', 'an integer', fromSequence)
   if (!Number.isSafeInteger(fromSequence) || fromSequence < 1) throw outOfRange('options.fromSequence', 'an integer from 1', fromSequence)
   if (typeof limit !== 'number') throw wrongType('options.limit', 'an integer', limit)
@@ -43,7 +45,8 @@ export function resolveReadOptions(options: ReadLogOptions = {}, isElsewhere = f
     throw wrongType('options.includeWritten', 'a boolean', options.includeWritten)
   }
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrongType('options.signal', 'an AbortSignal', signal)
-  return { fromSequence, fromTimestamp: checkTimestamp(fromTimestamp), limit, follow, signal }
+  if (onCaughtUp !== undefined && typeof onCaughtUp !== 'function') throw wrongType('options.onCaughtUp', 'a function', onCaughtUp)
+  return { fromSequence, fromTimestamp: checkTimestamp(fromTimestamp), limit, follow, signal, onCaughtUp }
 }
 
 function checkTimestamp(value: unknown): number | undefined {

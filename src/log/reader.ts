@@ -37,6 +37,8 @@ export interface ReadPlan {
   readonly limit: number
   readonly follow: boolean
   readonly signal: AbortSignal | undefined
+  /** Told of the last sequence that was handed out, or is no entry, before a wait for more. */
+  readonly onCaughtUp: ((sequence: number) => void) | undefined
 }
 
 type Ending = FrameFault | 'index' | 'control' | 'order' | 'beyond'
@@ -273,6 +275,7 @@ class LogReader {
   async #atEnd(): Promise<LogEntry[] | undefined> {
     if (!this.#plan.follow) return undefined
     const last = (this.#horizon.visible() === undefined ? this.#held.at(0)?.sequence ?? this.#next : this.#next) - 1
+    this.#plan.onCaughtUp?.(last)
     if (!(await this.#horizon.untilMore(last, this.#plan.signal))) return undefined
     this.#looks = 0
     if (this.#file !== undefined) this.#look()

@@ -1,0 +1,91 @@
+/** The entries of a consumer, in order, from its cursor on: read a block ahead, and past what is lost. */
+
+import { WalError } from '../errors.js'
+import type { LogEntry } from '../log/entry.js'
+import type { Log } from '../log/log.js'
+
+/** Entries that a consumer will never get. */
+export interface LostEntries {
+  readonly firstSequence: number
+  readonly lastSequence: number
+  /** `ERR_WAL_TRIMMED`: pushed out by retention. `ERR_WAL_CORRUPT`: damaged. */
+  readonly cause: WalError
+}
+
+/** What becomes of the entries beside being delivered. */
+export interface SourceEvents {
+  /** Told of what is passed over. */
+  readonly lost: (lost: LostEntries) => void
+  /** Everything up to this sequence has been handed out, or is no entry. */
+  readonly caughtUp: (sequence: number) => void
+}
+
+/** A reading that follows the log. Its blocks of 256 KiB bound what is in memory. */
+export class EntrySource {
+  readonly #log: Log
+  readonly #events: SourceEvents
+  /** Damage is passed over, not thrown. */
+  readonly #salvages: boolean
+  readonly #end = new AbortController()
+  #batches: AsyncGenerator<LogEntry[], void, undefined>
+  #pending: Promise<LogEntry[] | undefined> | undefined
+
+  /** Begins with the entry `fromSequence`. */
+  constructor(log: Log, fromSequence: number, salvages: boolean, events: SourceEvents) {
+    this.#log = log
+    this.#salvages = salvages
+    this.#events = events
+    this.#batches = this.#read(fromSequence)
+  }
+
+  #read(fromSequence: number): AsyncGenerator<LogEntry[], void, undefined> {
+    return this.#log.readBatches({ fromSequence, follow: true, signal: this.#end.signal, onCaughtUp: this.#events.caughtUp })
+  }
+
+  /** The next entries, at least one; undefined when the source or the log was closed. With a time limit, an empty array when it is over. */
+  async next(timeoutMs = Infinity): Promise<readonly LogEntry[] | undefined> {
+    this.#pending ??= this.#pull()
+    const pulled = timeoutMs === Infinity ? await this.#pending : await withinTime(this.#pending, timeoutMs)
+    if (pulled === TIME_OVER) return []
+    this.#pending = undefined
+    return pulled
+  }
+
+  async #pull(): Promise<LogEntry[] | undefined> {
+    for (;;) {
+      try {
+        const { value } = await this.#batches.next()
+        return value ?? undefined
+      } catch (error) {
+        if (this.#end.signal.aborted) return undefined
+        this.#passOver(error)
+      }
+    }
+  }
+
+  /** Goes on behind what cannot be read, if that may be; else throws. */
+  #passOver(error: unknown): void {
+    const { code, firstSequence, lastSequence } = error as WalError
+    const isPassable = code === 'ERR_WAL_TRIMMED' || (code === 'ERR_WAL_CORRUPT' && this.#salvages)
+    if (!isPassable || firstSequence === undefined || lastSequence === undefined) throw error
+    this.#events.lost({ firstSequence, lastSequence, cause: error as WalError })
+    this.#batches = this.#read(lastSequence + 1)
+  }
+
+  /** Ends the reading; what waits for entries gets none. */
+  close(): void {
+    this.#end.abort()
+    // What was being read when it ended is nobody's.
+    this.#pending?.catch(() => undefined)
+  }
+}
+
+const TIME_OVER = Symbol('time over')
+
+async function withinTime<Value>(promise: Promise<Value>, timeoutMs: number): Promise<Value | typeof TIME_OVER> {
+  let timer: NodeJS.Timeout | undefined
+  const timeOver = new Promise<typeof TIME_OVER>((resolve) => {
+    timer = setTimeout(resolve, timeoutMs, TIME_OVER)
+  })
+  return await Promise.race([promise, timeOver]).finally(() => clearTimeout(timer))
+}
