@@ -41,8 +41,9 @@ export class LogConsumer implements Consumer {
   readonly #cursor: LogCursor
   readonly #events = new EventEmitter()
   #turn: Turn | undefined
-  /** Resolves when what runs now has ended. */
-  #ended: Promise<void> | undefined
+  #isBusy = false
+  /** Resolves when a run has ended. An iteration ends when its user looks again, which nobody may wait for. */
+  #ended: Promise<void> = Promise.resolve()
   #isStopping = false
   /** By hand: the last entry handed out, and how far there is none behind it. */
   #handedOut = 0
@@ -121,12 +122,12 @@ export class LogConsumer implements Consumer {
   }
 
   async* [Symbol.asyncIterator](): AsyncGenerator<LogEntry, void, undefined> {
-    const finish = this.#begin()
+    this.#begin()
     try {
       while (!this.#isStopping) {
         const turn = this.#beginTurn((sequence) => this.#passByHand(turn.cursor, sequence))
         for await (const { entries: [entry], lastSequence } of singleParcels(turn.source)) {
-          if (turn.wasSought) break
+          if (turn.wasSought || this.#isStopping) break
           turn.cursor.noteDelivered(lastSequence)
           this.#handedOut = lastSequence
           yield entry!
@@ -136,7 +137,7 @@ export class LogConsumer implements Consumer {
       }
     } finally {
       this.#turn?.source.close()
-      finish()
+      this.#finish()
     }
   }
 
@@ -166,26 +167,27 @@ export class LogConsumer implements Consumer {
   }
 
   async #exclusively(work: () => Promise<void>): Promise<void> {
-    const finish = this.#begin()
+    this.#begin()
+    let end!: () => void
+    this.#ended = new Promise<void>((resolve) => (end = resolve))
     try {
       await work()
     } finally {
-      finish()
+      this.#finish()
+      end()
     }
   }
 
-  /** Takes the consumer for one run; returns what ends it. */
-  #begin(): () => void {
-    if (this.#ended !== undefined) throw new WalError('ERR_WAL_BUSY', `the consumer ${JSON.stringify(this.name)} runs already`)
+  #begin(): void {
+    if (this.#isBusy) throw new WalError('ERR_WAL_BUSY', `the consumer ${JSON.stringify(this.name)} runs already`)
     if (!this.#cursor.isCurrent) throw new WalError('ERR_WAL_CURSOR', `the consumer ${JSON.stringify(this.name)} has been deleted`)
-    let end!: () => void
-    this.#ended = new Promise<void>((resolve) => (end = resolve))
+    this.#isBusy = true
     this.#isStopping = false
-    return () => {
-      this.#turn = undefined
-      this.#ended = undefined
-      end()
-    }
+  }
+
+  #finish(): void {
+    this.#turn = undefined
+    this.#isBusy = false
   }
 
   async stop(): Promise<void> {
