@@ -33,6 +33,8 @@ export type WalErrorCode =
   | 'ERR_WAL_HANDLER'
   /** A consumer runs already: one `run`, `runBatches` or iteration at a time. */
   | 'ERR_WAL_BUSY'
+  /** The uploaded file of an entry is missing or damaged; `file` and `firstSequence` say which. */
+  | 'ERR_WAL_BLOB'
   /** A handle is from another version of this package, or not a handle. */
   | 'ERR_WAL_HANDLE'
   /** A rule of the ring protocol was broken: a bug here, or foreign code writing to the shared memory. */

@@ -4,6 +4,8 @@ export { WalError, type LockOwner, type WalErrorCode, type WalErrorDetails } fro
 export { attachProducer } from './log/attach.js'
 export type { Destination, DestinationOptions } from './log/destination.js'
 export type { LogEntry } from './log/entry.js'
+export type { EntryFile } from './log/entry-file.js'
+export type { AppendFileOptions, FileReceipt, FileSource } from './log/file-upload.js'
 export type { LogStats, SegmentInfo } from './log/log.js'
 export { LogMessage } from './log/log-message.js'
 export type { LogOptions, LogRetention } from './log/options.js'

@@ -2,7 +2,7 @@
  * The one seam to the file system. Everything above asks for these few operations, and a
  * simulated disk can stand in for the real one.
  *
- * All calls block the calling thread, except `readAsync`. Failures are thrown as they come from the
+ * All calls block the calling thread, except those that are `…Async`. Failures are thrown as they come from the
  * operating system (`code`, `syscall`, `errno`); none is retried, and none is swallowed.
  */
 
@@ -24,6 +24,10 @@ export interface DiskFile {
   read(buffer: Uint8Array, offset: number): number
   /** {@link read} without blocking the thread. */
   readAsync(buffer: Uint8Array, offset: number): Promise<number>
+  /** {@link write} of one buffer, without blocking the thread. */
+  writeAsync(buffer: NodeJS.ArrayBufferView, offset: number): Promise<void>
+  /** {@link sync} without blocking the thread. */
+  syncAsync(): Promise<void>
   /** fdatasync: content and size are durable when it returns. After a throw nothing is known of them. */
   sync(): void
   /** Cuts the file to `bytes`, or extends it with a hole. Durable after {@link sync}. */
@@ -45,7 +49,7 @@ export interface Disk {
   create(path: string): DiskFile
   /** Opens a regular file; fails with ELOOP on a symbolic link and with EINVAL on anything that is not a regular file. */
   open(path: string, access: 'read' | 'write'): DiskFile
-  /** Renames within one directory, replacing nothing that matters. Durable after {@link syncDirectory}. */
+  /** Renames within one file system, replacing nothing that matters. Durable after {@link syncDirectory} of both directories. */
   rename(from: string, to: string): void
   /** Gives the write permission back that {@link DiskFile.protect} took (mode 0600). */
   unprotect(path: string): void

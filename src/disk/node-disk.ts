@@ -1,8 +1,8 @@
 /** The real file system, by `node:fs`. */
 
 import {
-  closeSync, constants, fchmodSync, fdatasyncSync, fstatSync, fsyncSync, ftruncateSync, mkdirSync, openSync, read,
-  readSync, readdirSync, renameSync, statfsSync, statSync, unlinkSync, writevSync,
+  closeSync, constants, fchmodSync, fdatasync, fdatasyncSync, fstatSync, fsyncSync, ftruncateSync, mkdirSync, openSync, read,
+  readSync, readdirSync, renameSync, statfsSync, statSync, unlinkSync, write, writevSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Disk, DiskFile } from './disk.js'
@@ -63,6 +63,10 @@ function syncDirectory(path: string): void {
   }
 }
 
+function noProgress(path: string): Error {
+  return Object.assign(new Error(`EIO: write made no progress, '${path}'`), { code: 'EIO', syscall: 'write', path })
+}
+
 class NodeFile implements DiskFile {
   readonly path: string
   readonly #fd: number
@@ -82,9 +86,7 @@ class NodeFile implements DiskFile {
     while (pending.length > 0) {
       const part = pending.length > MAX_VECTORS ? pending.slice(0, MAX_VECTORS) : pending
       let written = writevSync(this.#fd, part, at)
-      if (written === 0) {
-        throw Object.assign(new Error(`EIO: write made no progress, '${this.path}'`), { code: 'EIO', syscall: 'writev', path: this.path })
-      }
+      if (written === 0) throw noProgress(this.path)
       at += written
       let done = 0
       while (done < pending.length && written >= pending[done]!.length) written -= pending[done++]!.length
@@ -113,6 +115,20 @@ class NodeFile implements DiskFile {
       done += count
     }
     return done
+  }
+
+  async writeAsync(buffer: NodeJS.ArrayBufferView, offset: number): Promise<void> {
+    for (let done = 0; done < buffer.byteLength;) {
+      const count = await new Promise<number>((resolve, reject) => {
+        write(this.#fd, buffer, done, buffer.byteLength - done, offset + done, (error, bytes) => error ? reject(error) : resolve(bytes))
+      })
+      if (count === 0) throw noProgress(this.path)
+      done += count
+    }
+  }
+
+  async syncAsync(): Promise<void> {
+    await new Promise<void>((resolve, reject) => fdatasync(this.#fd, (error) => error ? reject(error) : resolve()))
   }
 
   sync(): void { fdatasyncSync(this.#fd) }

@@ -1,5 +1,6 @@
 /** One entry as it is read. */
 
+import { decodeFileInfo, EntryFile } from './entry-file.js'
 import { FRAME_DATA, FRAME_OVERHEAD, frameMs, frameTicks } from '../format/frame-layout.js'
 
 /**
@@ -13,15 +14,17 @@ export class LogEntry {
   readonly #view: DataView
   readonly #offset: number
   readonly #size: number
+  readonly #directory: string
   #data: Buffer | undefined
 
-  /** `block` holds a checked frame of `size` bytes at `offset`. */
-  constructor(sequence: number, block: Buffer, view: DataView, offset: number, size: number) {
+  /** `block` holds a checked frame of `size` bytes at `offset`, of the log in `directory`. */
+  constructor(sequence: number, block: Buffer, view: DataView, offset: number, size: number, directory: string) {
     this.sequence = sequence
     this.#block = block
     this.#view = view
     this.#offset = offset
     this.#size = size
+    this.#directory = directory
   }
 
   /** When it was appended, in whole milliseconds since 1970. Never falls along the sequence. */
@@ -44,6 +47,12 @@ export class LogEntry {
     const start = this.#offset + FRAME_DATA
     this.#data ??= this.#block.subarray(start, start + this.#size - FRAME_OVERHEAD)
     return this.#data
+  }
+
+  /** The file that was uploaded with `appendFile`; undefined of any other entry. */
+  get file(): EntryFile | undefined {
+    const info = decodeFileInfo(this.data)
+    return info && new EntryFile(info, this.#directory, this.sequence)
   }
 
   /** Its bytes as UTF-8 text. */

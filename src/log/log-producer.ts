@@ -69,18 +69,25 @@ export class LogProducer implements Producer {
   async write(data: EntryData, options?: WaitOptions): Promise<Receipt> {
     const signal = checkSignal(options)
     signal?.throwIfAborted()
+    const receipt = await this.accept(data, signal)
+    await this.#untilDurable(receipt.sequence, signal)
+    return receipt
+  }
+
+  /** Takes one entry, waiting for room in the ring if need be; resolves when it is accepted. */
+  async accept(data: EntryData, signal?: AbortSignal): Promise<Receipt> {
     const staged = this.#staging.stage(data)
     this.#assertOpen()
     const claim = this.#claim
-    let sequence: number
-    let ticks: number
-    if (!this.waiters.hasQueue && this.#tryAppend(staged, claim) === CLAIMED) {
-      ;({ sequence, ticks } = claim)
-    } else {
-      ;({ sequence, ticks } = await this.waiters.queueAppend(staged.snapshot(), signal))
-    }
-    await this.#untilDurable(sequence, signal)
+    const isTaken = !this.waiters.hasQueue && this.#tryAppend(staged, claim) === CLAIMED
+    const { sequence, ticks } = isTaken ? claim : await this.waiters.queueAppend(staged.snapshot(), signal)
     return { sequence, timestamp: msFromTicks(absoluteTicks(ticks, this.#tickBase)) }
+  }
+
+  /** Throws when the log has ended, or the disk has no room and nobody wants to wait for some. */
+  assertRoom(): void {
+    this.#assertOpen()
+    if (hasNoSpace(this.ring) && this.#settings.whenFull !== 'block') throw this.#fullError('free some, or set retention.whenOver')
   }
 
   async durable(sequence: number, options?: WaitOptions): Promise<void> {

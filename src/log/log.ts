@@ -3,6 +3,7 @@
 import type { RecoveryReport } from '../recovery/recover.js'
 import type { LogCursors } from './cursor.js'
 import type { LogEntry } from './entry.js'
+import type { AppendFileOptions, FileReceipt, FileSource } from './file-upload.js'
 import type { FlushOutcome, LogHandle, Producer } from './producer.js'
 import type { ReadOptions } from './read-options.js'
 
@@ -76,6 +77,15 @@ export interface Log extends Producer {
   sequenceAt(timestamp: number | Date): number
   /** The segment files, in order. Blocks for a directory listing. */
   segments(): SegmentInfo[]
+  /**
+   * Uploads a file of any size into the log's directory, and appends one entry that tells of it: `entry.file`. Takes a path, a stream, or any iterable
+   * of bytes and text; reads it with bounded memory, without blocking. Resolves when file and entry are durable: the entry exists only if
+   * the file is complete. The file goes with its entry.
+   *
+   * Rejects with `TypeError` or `RangeError` on wrong arguments, before anything is made on disk; with what the source failed with; with
+   * `ERR_WAL_IO` when the file cannot be read or written, `ERR_WAL_DISK_FULL` when there is no room, the signal's reason when aborted.
+   */
+  appendFile(source: FileSource, options?: AppendFileOptions): Promise<FileReceipt>
   /** Seals the tail; resolves when that is durable. The next entry begins a new segment. Without effect on an empty tail. */
   roll(): Promise<void>
   /**

@@ -20,6 +20,7 @@ import { failIfWriterDied, waitUntilSettled } from './blocking-wait.js'
 import { LogCursors } from './cursor.js'
 import type { LogEntry } from './entry.js'
 import { guardExit, unguardExit } from './exit-hook.js'
+import { settleUploads, uploadFile, type AppendFileOptions, type FileReceipt, type FileSource } from './file-upload.js'
 import { resolveOptions, type LogOptions, type ResolvedOptions } from './options.js'
 import type { Log, LogStats, SegmentInfo } from './log.js'
 import { LogProducer } from './log-producer.js'
@@ -54,7 +55,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
     throw fromErrorRecord(reply.error)
   }
   worker.unref()
-  return new OpenLog(resolved, worker, reply.recovery, {
+  const log = new OpenLog(resolved, worker, reply.recovery, {
     ring: handle,
     settings: {
       id: randomUUID(),
@@ -65,6 +66,13 @@ export async function openLog(options: LogOptions): Promise<Log> {
       syncsOnFlush: resolved.durability !== 'batch',
     },
   })
+  try {
+    await log.settleUploads()
+  } catch (error) {
+    await log.close()
+    throw error
+  }
+  return log
 }
 
 function writerOptions(options: ResolvedOptions): WriterStart['options'] {
@@ -202,6 +210,23 @@ class OpenLog implements Log {
       bytes: fileBytes,
       sealed: header.sealed,
     }))
+  }
+
+  appendFile(source: FileSource, options?: AppendFileOptions): Promise<FileReceipt> {
+    return uploadFile(nodeDisk, {
+      directory: this.directory,
+      maxEntryBytes: this.#handle.settings.maxEntryBytes,
+      lastSequence: () => this.lastSequence,
+      assertRoom: () => this.#producer.assertRoom(),
+      accept: (data) => this.#producer.accept(data),
+      durable: (sequence, signal) => this.#producer.durable(sequence, signal === undefined ? {} : { signal }),
+      placed: (bytes) => void this.#ring.atomics.add(this.#ring.words, WORD.blobKib, Math.ceil(bytes / 1024) | 0),
+    }, source, options)
+  }
+
+  /** What a crash left of uploads. Before anybody reads. */
+  async settleUploads(): Promise<void> {
+    await settleUploads(nodeDisk, this.directory, (fromSequence) => this.readBatches({ fromSequence }))
   }
 
   async roll(): Promise<void> {

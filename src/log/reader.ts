@@ -171,7 +171,7 @@ class LogReader {
     this.#catalog.note(this.#segment!, { sequence, ticks: frameTicks(view, at), offset })
     if (sequence < this.#plan.fromSequence) return undefined
     if (this.#plan.fromTimestamp !== undefined && frameMs(view, at) < this.#plan.fromTimestamp) return undefined
-    this.#held.push(new LogEntry(sequence, bytes, view, at, size))
+    this.#held.push(new LogEntry(sequence, bytes, view, at, size, this.#catalog.directory))
     return undefined
   }
 

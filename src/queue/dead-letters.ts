@@ -1,15 +1,19 @@
 /** The dead-letter logs of one log: logs of their own below its directory, opened when the first entry comes. */
 
 import { join } from 'node:path'
+import type { WalError } from '../errors.js'
+import type { LogEntry } from '../log/entry.js'
 import type { Log } from '../log/log.js'
 import { openLog } from '../log/open-log.js'
-import { describeError, encodeDeadLetter } from './dead-letter-layout.js'
+import { decodeDeadLetter, describeError, encodeDeadLetter, type DeadLetterInfo } from './dead-letter-layout.js'
 import type { Parcel } from './delivery.js'
 
 /** Below the log's directory. */
 export const DEAD_LETTERS = 'dead'
 /** Who has seen to dead letters: what this consumer has committed has been replayed, and may go. */
 export const REPLAY = 'replay'
+/** Among the metadata of a dead letter that is a file: what is told of it. */
+const DEAD_FILE = 'ringwal-dead-letter'
 const RING_BYTES = 2 ** 20
 const SEGMENT_BYTES = 2 ** 24
 /** Room for the description beside the entry. */
@@ -35,6 +39,18 @@ export async function openDeadLetters(directory: string, name: string, maxEntryB
   return log
 }
 
+/** What a dead letter holds: an entry's bytes, or a file and its metadata; undefined of an entry that is none. */
+export function readDeadLetter(entry: LogEntry): { info: DeadLetterInfo; data: Buffer | undefined; metadata: unknown } | undefined {
+  if (entry.file === undefined) {
+    const letter = decodeDeadLetter(entry.data)
+    if (letter === undefined) return undefined
+    const { data, ...info } = letter
+    return { info, data, metadata: undefined }
+  }
+  const { [DEAD_FILE]: info, metadata } = (entry.file.metadata ?? {}) as { [DEAD_FILE]?: DeadLetterInfo; metadata?: unknown }
+  return info === undefined ? undefined : { info, data: undefined, metadata }
+}
+
 /** The dead-letter logs that a log has open. */
 export class DeadLetters {
   readonly #directory: string
@@ -50,9 +66,14 @@ export class DeadLetters {
   async bury(name: string, consumer: string, { entries }: Parcel, thrown: unknown, attempts: number): Promise<void> {
     const log = await this.#open(name)
     const { stack, ...error } = describeError(thrown)
-    await Promise.all(entries.map(async ({ sequence, timestamp, data }) => {
+    await Promise.all(entries.map(async ({ sequence, timestamp, data, file }) => {
       const info = { consumer, sequence, timestamp, attempts, error: { ...error, ...(stack !== undefined && { stack: stack.slice(0, MAX_STACK_LENGTH) }) } }
-      await log.write(encodeDeadLetter(info, data))
+      if (file === undefined) await log.write(encodeDeadLetter(info, data))
+      // Its file would go with the entry. What is damaged is kept as what the entry tells of it.
+      else await log.appendFile(file.open(), { metadata: { [DEAD_FILE]: info, metadata: file.metadata } }).catch(async (cause: WalError) => {
+        if (cause.code !== 'ERR_WAL_BLOB') throw cause
+        await log.write(encodeDeadLetter(info, data))
+      })
     }))
   }
 

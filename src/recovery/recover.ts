@@ -49,6 +49,7 @@ export interface RecoveryCut {
 export interface RecoveredSegment {
   readonly name: SegmentName
   readonly path: string
+  readonly firstSequence: number
   readonly lastSequence: number
   readonly bytes: number
   /** Written by this project: its file may be used again. */
@@ -96,8 +97,8 @@ export function recover(disk: Disk, directory: string): Recovered {
   return describe(judgement, segments, { entries, cuts, cleanClose: !isChanged, durationMs: performance.now() - startMs })
 }
 
-function segmentOf({ facts: { name, path, foreign }, lastSequence }: Extract<Verdict, { kind: 'keep' | 'seal' }>, bytes: number): RecoveredSegment {
-  return { name, path, lastSequence, bytes, isOwn: foreign === undefined }
+function segmentOf({ facts: { name, path, foreign }, firstSequence, lastSequence }: Extract<Verdict, { kind: 'keep' | 'seal' }>, bytes: number): RecoveredSegment {
+  return { name, path, firstSequence, lastSequence, bytes, isOwn: foreign === undefined }
 }
 
 function describe(

@@ -119,6 +119,8 @@ export const WORD = {
   /** Checkpoints asked for and done, counted. */
   checkpointWanted: 8 * LINE + 9,
   checkpointDone: 8 * LINE + 10,
+  /** KiB of files uploaded since the log was opened, modulo 2^32: a tail with many is sealed, so that they can go. */
+  blobKib: 8 * LINE + 11,
   /** Bytes of the stretch in the arena; plain, published by the slot's mark. */
   arenaBytes: 9 * LINE + 1,
   /** Number of records ever in use: none beyond has to be looked at. */

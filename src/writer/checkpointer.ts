@@ -9,6 +9,7 @@ import { readFloor } from '../ring/read-floor.js'
 import type { Ring } from '../ring/ring.js'
 import { WORD } from '../ring/ring-layout.js'
 import { signal } from '../sync/event-count.js'
+import type { BlobKeeper } from './blob-keeper.js'
 import type { CursorKeeper } from './cursor-keeper.js'
 import type { DiskSpace } from './disk-space.js'
 import { planRetention, type RetentionPlan } from './retention.js'
@@ -22,15 +23,22 @@ export class Checkpointer {
   readonly #store: SegmentStore
   readonly #cursors: CursorKeeper
   readonly #space: DiskSpace
+  readonly #blobs: BlobKeeper
+  readonly #tailFirst: () => number
   /** The next one by itself. At opening at once: what a crash interrupted goes on. */
   #dueMs = 0
 
-  constructor(ring: Ring, options: WriterOptions, store: SegmentStore, cursors: CursorKeeper, space: DiskSpace) {
+  /** `tailFirst`: the first sequence of the tail, or of the one that will come. */
+  constructor(
+    ring: Ring, options: WriterOptions, store: SegmentStore, cursors: CursorKeeper, space: DiskSpace, blobs: BlobKeeper, tailFirst: () => number,
+  ) {
     this.#ring = ring
     this.#options = options
     this.#store = store
     this.#cursors = cursors
     this.#space = space
+    this.#blobs = blobs
+    this.#tailFirst = tailFirst
   }
 
   /** When the next one is due. */
@@ -55,7 +63,10 @@ export class Checkpointer {
     const ticket = atomics.load(words, WORD.checkpointWanted)
     const isWanted = ticket !== atomics.load(words, WORD.checkpointDone)
     if (!isWanted && nowMs < this.dueMs) return
+    this.#blobs.refresh()
     if (this.#removeOne(false, secure)) return
+    // After their segments: what a crash leaves in between goes the next time.
+    this.#blobs.removeBelow(this.#store.oldestFirst ?? this.#tailFirst())
     this.#dueMs = nowMs + this.#options.retention.cleanupIntervalMs
     if (!isWanted) return
     atomics.store(words, WORD.checkpointDone, ticket)
@@ -82,8 +93,15 @@ export class Checkpointer {
 
   #plan(isDiskFull: boolean): RetentionPlan {
     const { retention, maxSegmentBytes } = this.#options
-    const { retained } = this.#store
-    return planRetention({ segments: retained, otherBytes: maxSegmentBytes, committed: this.#cursors.committed, isDiskFull }, retention)
+    let blobBytes = 0
+    const segments = this.#store.retained.map((segment) => {
+      const upTo = this.#blobs.bytesUpTo(segment.lastSequence)
+      const bytes = segment.bytes + upTo - blobBytes
+      blobBytes = upTo
+      return { ...segment, bytes }
+    })
+    const otherBytes = maxSegmentBytes + this.#blobs.bytesUpTo(Infinity) - blobBytes
+    return planRetention({ segments, otherBytes, committed: this.#cursors.committed, isDiskFull }, retention)
   }
 
   /** Whether no reader of this log is in the oldest segment. */

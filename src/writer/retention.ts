@@ -14,6 +14,7 @@ export interface RetentionOptions {
 /** One sealed segment, as the rule sees it. */
 export interface RetainedSegment {
   readonly lastSequence: number
+  /** With the blobs of its entries. */
   readonly bytes: number
   /** Since its last entry, by the writer's own count of time: see segment-store.ts. */
   readonly ageMs: number
@@ -23,7 +24,7 @@ export interface RetainedSegment {
 export interface RetentionState {
   /** Sealed segments, oldest first. */
   readonly segments: readonly RetainedSegment[]
-  /** Bytes that all else takes or may take: the tail at its full size, blobs. */
+  /** Bytes that all else takes or may take: the tail at its full size, and its blobs. */
   readonly otherBytes: number
   /** The lowest sequence that some consumer has committed; undefined without consumers. */
   readonly committed: number | undefined

@@ -87,6 +87,11 @@ export class SegmentStore {
     return this.#segments.length
   }
 
+  /** First sequence of the oldest segment; undefined when there is none. */
+  get oldestFirst(): number | undefined {
+    return this.#segments[0]?.firstSequence
+  }
+
   /** Last sequence of the oldest segment; undefined when there is none. */
   get oldestLast(): number | undefined {
     return this.#segments[0]?.lastSequence

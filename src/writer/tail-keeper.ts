@@ -23,6 +23,8 @@ export class TailKeeper {
   readonly #options: WriterOptions
   readonly #cursors: CursorKeeper
   readonly #store: SegmentStore
+  readonly #blobKib: () => number
+  #bornBlobKib = 0
   #previousUuid: Uint8Array
   #lastCreatedMs: number
   /** By the monotonic clock: when the tail was created, or else the log was opened. */
@@ -30,11 +32,15 @@ export class TailKeeper {
   tail: Tail | undefined
   lastTicks: bigint
 
-  constructor(disk: Disk, options: WriterOptions, recovered: Recovered, lastTicks: bigint, cursors: CursorKeeper, store: SegmentStore) {
+  /** `blobKib`: KiB uploaded so far, modulo 2^32. */
+  constructor(
+    disk: Disk, options: WriterOptions, recovered: Recovered, lastTicks: bigint, cursors: CursorKeeper, store: SegmentStore, blobKib: () => number,
+  ) {
     this.#disk = disk
     this.#options = options
     this.#cursors = cursors
     this.#store = store
+    this.#blobKib = blobKib
     this.#previousUuid = recovered.previousUuid
     this.#lastCreatedMs = recovered.lastCreatedMs
     this.lastTicks = lastTicks
@@ -77,6 +83,12 @@ export class TailKeeper {
     return need.bytes > this.#roomIn(tail.endOffset) || need.lastSequence - need.firstSequence + 1 > this.#entriesLeft(tail)
   }
 
+  /** Whether as many bytes were uploaded beside the tail as a segment holds: the sooner it is sealed, the sooner they can go. */
+  get isHeavy(): boolean {
+    const uploaded = ((this.#blobKib() - this.#bornBlobKib) >>> 0) * 1024
+    return this.hasEntries && uploaded >= this.#options.maxSegmentBytes
+  }
+
   /** Whether not even a trailer fits any more. */
   get isFull(): boolean {
     return this.tail !== undefined && this.#roomIn(this.tail.endOffset) <= 0
@@ -104,6 +116,7 @@ export class TailKeeper {
     }, this.#store.takeSpare())
     this.#lastCreatedMs = createdMs
     this.#bornMs = nowMs
+    this.#bornBlobKib = this.#blobKib()
     this.#cursors.noteWritten()
     this.#cursors.noteSynced()
     return tail
@@ -114,7 +127,8 @@ export class TailKeeper {
     const tail = this.tail!
     const bytes = tail.seal()
     this.#previousUuid = tail.name.uuid
-    this.#store.add({ name: tail.name, path: join(this.#options.directory, tail.name.name), lastSequence: tail.lastSequence, bytes, isOwn: true })
+    const { name, firstSequence, lastSequence } = tail
+    this.#store.add({ name, path: join(this.#options.directory, name.name), firstSequence, lastSequence, bytes, isOwn: true })
     this.tail = undefined
   }
 }

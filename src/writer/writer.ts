@@ -22,6 +22,7 @@ import type { Ring } from '../ring/ring.js'
 import { COUNTER, sequenceReached, WORD } from '../ring/ring-layout.js'
 import { sleepForCommand, sleepForSequence } from '../ring/wake.js'
 import { signal } from '../sync/event-count.js'
+import { BlobKeeper } from './blob-keeper.js'
 import { Checkpointer } from './checkpointer.js'
 import { CursorKeeper } from './cursor-keeper.js'
 import { DiskSpace } from './disk-space.js'
@@ -69,10 +70,14 @@ export class Writer {
     this.#point = { sequence: recovered.nextSequence, position: 0 }
     this.#cursors = new CursorKeeper(ring, recovered.cursors)
     this.#store = new SegmentStore(disk, directory, recovered.segments, { spareBytes: maxSegmentBytes, maxSegmentAgeMs })
-    this.#tails = new TailKeeper(disk, options, recovered, lastTicks, this.#cursors, this.#store)
+    const blobKib = (): number => ring.atomics.load(ring.words, WORD.blobKib)
+    this.#tails = new TailKeeper(disk, options, recovered, lastTicks, this.#cursors, this.#store, blobKib)
     this.#space = new DiskSpace(ring, disk, directory, reserveBytes)
-    this.#checkpointer = new Checkpointer(ring, options, this.#store, this.#cursors, this.#space)
     this.#written = this.#durable = recovered.nextSequence - 1
+    const blobs = new BlobKeeper(disk, directory, this.#written)
+    this.#checkpointer = new Checkpointer(
+      ring, options, this.#store, this.#cursors, this.#space, blobs, () => this.#tails.tail?.firstSequence ?? this.#written + 1,
+    )
   }
 
   /** Runs until the log is closed. Throws what ends it otherwise: the caller fails the log with it. */
@@ -243,6 +248,7 @@ export class Writer {
     const rollWanted = atomics.load(words, WORD.rollWanted)
     if (rollWanted !== atomics.load(words, WORD.rollDone)) this.#roll(rollWanted)
     this.#persistCursors(nowMs)
+    if (this.#tails.isHeavy) this.#seal()
     if (this.#isClosing && this.#pending === undefined && sequenceReached(this.#point.sequence, readHead(this.#ring).low)) return this.#close()
     this.#checkpointer.step(nowMs, () => this.#secureCursors())
     if (this.#tails.tail !== undefined && this.#tailDueMs() <= nowMs) this.#doWhatIsDue(nowMs)

@@ -628,34 +628,34 @@ export class MemoryDisk implements Disk {
       requireOpen('read')
       return inode.read(buffer, offset)
     }
+    const size = (): number => (requireOpen('fstat'), inode.bytes)
+    const write = (buffers: readonly Uint8Array[], offset: number): void => {
+      const bytes = buffers.reduce((sum, buffer) => sum + buffer.length, 0)
+      if (bytes === 0) return
+      requireOpen('write', 'EBADF')
+      this.#begin({ kind: 'write', path, offset, bytes }, (writtenBytes) => inode.write(buffers, offset, Math.min(bytes, writtenBytes)))
+      const fitting = inode.fitting(offset, bytes, this.#freeBytes())
+      inode.write(buffers, offset, fitting)
+      if (fitting < bytes) throw systemError('ENOSPC', 'write', path)
+    }
+    const sync = (): void => {
+      requireOpen('fdatasync')
+      this.#begin({ kind: 'sync', path }, () => inode.failSync())
+      inode.sync()
+    }
     return {
-      path,
-      read,
+      path, read,
       readAsync: async (buffer, offset) => read(buffer, offset),
-      write: (buffers, offset) => {
-        const bytes = buffers.reduce((sum, buffer) => sum + buffer.length, 0)
-        if (bytes === 0) return
-        requireOpen('write', 'EBADF')
-        this.#begin({ kind: 'write', path, offset, bytes }, (writtenBytes) => inode.write(buffers, offset, Math.min(bytes, writtenBytes)))
-        const fitting = inode.fitting(offset, bytes, this.#freeBytes())
-        inode.write(buffers, offset, fitting)
-        if (fitting < bytes) throw systemError('ENOSPC', 'write', path)
-      },
-      sync: () => {
-        requireOpen('fdatasync')
-        this.#begin({ kind: 'sync', path }, () => inode.failSync())
-        inode.sync()
-      },
+      writeAsync: async ({ buffer, byteOffset, byteLength }, offset) => write([new Uint8Array(buffer, byteOffset, byteLength)], offset),
+      syncAsync: async () => sync(),
+      write, sync,
       truncate: (bytes) => {
         requireOpen('ftruncate', 'EINVAL')
         this.#begin({ kind: 'truncate', path, bytes })
         if (bytes < inode.bytes) this.#free(inode.cached)
         inode.truncate(bytes)
       },
-      size: () => {
-        requireOpen('fstat')
-        return inode.bytes
-      },
+      size,
       protect: () => {
         requireOpen('fchmod')
         this.#begin({ kind: 'protect', path })

@@ -1,0 +1,195 @@
+/**
+ * Uploading files: bytes of any number go to a file of their own, and one entry tells of them. In this order, so that the entry exists only
+ * if the file is complete: write to `incoming/` → sync it → rename it, still in `incoming/`, so that it can be found again → sync
+ * the directory → append → rename it to its sequence → sync both directories → the entry becomes durable → acknowledge.
+ *
+ * The last rename comes before the entry can be seen, and may be undone by a crash: {@link settleUploads} does it again at opening, and
+ * removes what has no entry. (A blob whose entry was lost, being beyond the end of the log, is removed by the writer at opening.)
+ */
+
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
+import type { Disk } from '../disk/disk.js'
+import { readFileChunks } from '../disk/file-chunks.js'
+import { outOfRange, WalError, wrongType, wrongValue } from '../errors.js'
+import { createUuid, uuidToHex } from '../format/uuid.js'
+import { BLOBS, blobName, INCOMING, isPartName, parseReadyName, partName, readyName } from '../segment/blob-name.js'
+import { decodeFileInfo, encodeFileInfo } from './entry-file.js'
+import type { LogEntry } from './entry.js'
+import type { Receipt } from './producer.js'
+
+/** Where a file's bytes come from: a path, or a stream or any other iterable of bytes and text. */
+export type FileSource = string | AsyncIterable<Uint8Array | string> | Iterable<Uint8Array | string>
+
+/** Options of `appendFile`. */
+export interface AppendFileOptions {
+  /** Anything that JSON can tell; comes back as `entry.file.metadata`. Default null. */
+  readonly metadata?: unknown
+  /** Ends the upload while it is written. Once its entry has been accepted, only the waiting ends. */
+  readonly signal?: AbortSignal
+}
+
+/** An uploaded file's place. */
+export interface FileReceipt extends Receipt {
+  readonly bytes: number
+  /** 64 hex digits. */
+  readonly sha256: string
+}
+
+/** What uploading needs of its log. */
+export interface UploadPort {
+  readonly directory: string
+  readonly maxEntryBytes: number
+  /** The last sequence given out. */
+  readonly lastSequence: () => number
+  /** Throws when the log has ended, or its disk has no room. */
+  readonly assertRoom: () => void
+  /** Accepts an entry, waiting for room in the ring if need be. */
+  readonly accept: (data: Buffer) => Promise<Receipt>
+  readonly durable: (sequence: number, signal: AbortSignal | undefined) => Promise<void>
+  /** Told of the bytes of a blob that is in its place. */
+  readonly placed: (bytes: number) => void
+}
+
+/** Uploads a file. See `Log.appendFile`. */
+export async function uploadFile(disk: Disk, port: UploadPort, source: FileSource, options: AppendFileOptions = {}): Promise<FileReceipt> {
+  const { metadata, signal } = checkOptions(port, source, options)
+  signal?.throwIfAborted()
+  port.assertRoom()
+  const directory = join(port.directory, BLOBS)
+  const incoming = join(directory, INCOMING)
+  disk.makeDirectory(incoming)
+  const uuid = uuidToHex(createUuid(Date.now()))
+  const part = join(incoming, partName(uuid))
+  let ready = part
+  let isAccepted = false
+  try {
+    const { bytes, sha256 } = await writePart(disk, part, source, signal)
+    const name = join(incoming, readyName(port.lastSequence() + 1, uuid))
+    disk.rename(part, name)
+    ready = name
+    disk.syncDirectory(incoming)
+    const accepted = port.accept(encodeFileInfo({ uuid, bytes, sha256, metadata })).then((receipt) => {
+      isAccepted = true
+      disk.rename(name, join(directory, blobName(receipt.sequence)))
+      disk.syncDirectory(directory)
+      disk.syncDirectory(incoming)
+      port.placed(bytes)
+      return receipt
+    })
+    const receipt = await unlessAborted(accepted, signal)
+    await port.durable(receipt.sequence, signal)
+    return { ...receipt, bytes, sha256 }
+  } catch (error) {
+    // An abort while the entry is in line ends the waiting alone: its blob stays, and gets its place.
+    const isInLine = signal?.aborted === true && ready !== part
+    if (!isAccepted && !isInLine) removeQuietly(disk, ready)
+    throw asWalError(error, part)
+  }
+}
+
+function checkOptions(port: UploadPort, source: FileSource, options: AppendFileOptions): AppendFileOptions {
+  const isIterable = typeof source === 'object' && source !== null && (Symbol.asyncIterator in source || Symbol.iterator in source)
+  if (typeof source !== 'string' && !isIterable) throw wrongType('source', 'a path, a stream, or an iterable of bytes', source)
+  if (typeof source === 'string' && (source.length === 0 || source.includes('\0'))) throw wrongValue('source', 'a path: not empty, without null bytes', source)
+  if (options === null || typeof options !== 'object') throw wrongType('options', 'an object', options)
+  const { metadata = null, signal } = options
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrongType('options.signal', 'an AbortSignal', signal)
+  const entry = encodeFileInfo({ uuid: '0'.repeat(32), bytes: Number.MAX_SAFE_INTEGER, sha256: '0'.repeat(64), metadata: toJson(metadata) })
+  if (entry.length > port.maxEntryBytes) throw outOfRange('options.metadata', `at most ${port.maxEntryBytes} bytes with the entry around it (maxEntryBytes)`, entry.length)
+  return { metadata, ...(signal === undefined ? {} : { signal }) }
+}
+
+function toJson(metadata: unknown): unknown {
+  let text: string | undefined
+  try {
+    text = JSON.stringify(metadata)
+  } catch (error) {
+    throw wrongValue('options.metadata', `something that JSON can tell (${(error as Error).message})`, metadata)
+  }
+  if (text === undefined) throw wrongValue('options.metadata', 'something that JSON can tell', metadata)
+  return metadata
+}
+
+async function writePart(disk: Disk, path: string, source: FileSource, signal: AbortSignal | undefined): Promise<{ bytes: number; sha256: string }> {
+  const hash = createHash('sha256')
+  let bytes = 0
+  const chunks = typeof source === 'string' ? readFileChunks(source) : source
+  const file = disk.create(path)
+  try {
+    for await (const piece of chunks) {
+      signal?.throwIfAborted()
+      const chunk = typeof piece === 'string' ? Buffer.from(piece) : piece
+      if (!ArrayBuffer.isView(chunk)) throw wrongType('source', 'an iterable of bytes or text', chunk)
+      hash.update(chunk)
+      await file.writeAsync(chunk as NodeJS.ArrayBufferView, bytes)
+      bytes += chunk.byteLength
+    }
+    await file.syncAsync()
+  } finally {
+    file.close()
+  }
+  signal?.throwIfAborted()
+  return { bytes, sha256: hash.digest('hex') }
+}
+
+async function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal | undefined): Promise<Value> {
+  if (signal === undefined) return await promise
+  return await new Promise<Value>((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason)
+    signal.addEventListener('abort', onAbort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
+}
+
+function removeQuietly(disk: Disk, path: string): void {
+  try {
+    disk.remove(path)
+  } catch {
+    // It was never made, or stays for the next opening to remove: what failed is being told already.
+  }
+}
+
+function asWalError(error: unknown, file: string): unknown {
+  if (error instanceof WalError || typeof (error as NodeJS.ErrnoException | undefined)?.syscall !== 'string') return error
+  const { message, path } = error as NodeJS.ErrnoException
+  return new WalError('ERR_WAL_IO', `cannot append the file: ${message}`, { file: path ?? file }, error)
+}
+
+/**
+ * At opening: what a crash left in `incoming/` gets its place if its entry is in the log, else goes. `read` reads entries from a sequence
+ * on. Without leftovers, a directory listing; can be interrupted anywhere and done again.
+ */
+export async function settleUploads(disk: Disk, directory: string, read: (fromSequence: number) => AsyncIterable<readonly LogEntry[]>): Promise<void> {
+  const blobs = join(directory, BLOBS)
+  const incoming = join(blobs, INCOMING)
+  const names = listQuietly(disk, incoming)
+  const waiting = new Map<string, { readonly name: string; readonly fromSequence: number }>()
+  for (const name of names) {
+    const ready = parseReadyName(name)
+    if (ready !== undefined) waiting.set(ready.uuid, { name, fromSequence: ready.fromSequence })
+    else if (isPartName(name)) disk.remove(join(incoming, name))
+  }
+  if (waiting.size > 0) {
+    for await (const entries of read(Math.min(...[...waiting.values()].map(({ fromSequence }) => fromSequence)))) {
+      for (const { sequence, data } of entries) {
+        const found = waiting.get(decodeFileInfo(data)?.uuid ?? '')
+        if (found === undefined) continue
+        disk.rename(join(incoming, found.name), join(blobs, blobName(sequence)))
+        waiting.delete(decodeFileInfo(data)!.uuid)
+      }
+    }
+    disk.syncDirectory(blobs)
+    for (const { name } of waiting.values()) disk.remove(join(incoming, name))
+  }
+  if (names.length > 0) disk.syncDirectory(incoming)
+}
+
+function listQuietly(disk: Disk, path: string): string[] {
+  try {
+    return disk.list(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+}
