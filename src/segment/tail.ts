@@ -78,10 +78,11 @@ export class Tail {
   static create(disk: Disk, start: TailStart, spare?: TailSpare): Tail {
     const name = createSegmentName(start.createdMs)
     const path = join(start.directory, name.name)
-    if (spare !== undefined) return Tail.#adopt(disk, start, spare, name, path)
-    const tail = new Tail(disk.create(path), name, start)
+    // A spare may be written to before its new name is durable: the old one is nobody's, and its header is zero.
+    if (spare !== undefined) disk.rename(spare.path, path)
+    const tail = new Tail(spare?.file ?? disk.create(path), name, start)
     try {
-      tail.#writeStart(0)
+      tail.#writeStart(spare?.bytes ?? 0)
     } catch (error) {
       // The next attempt has another name; with both there after a power cut, neither of them whole, this one would count as damaged.
       tail.#file.close()
@@ -92,19 +93,6 @@ export class Tail {
     // write → sync file → sync directory → (later) acknowledge
     tail.#file.sync()
     disk.syncDirectory(start.directory)
-    return tail
-  }
-
-  /**
-   * Takes over a file whose header is zero, durably so: rename → sync directory → write → sync → (later) acknowledge. Were it written to
-   * before, a power cut could show the new bytes under the old name.
-   */
-  static #adopt(disk: Disk, start: TailStart, spare: TailSpare, name: SegmentName, path: string): Tail {
-    disk.rename(spare.path, path)
-    disk.syncDirectory(start.directory)
-    const tail = new Tail(spare.file, name, start)
-    tail.#writeStart(spare.bytes)
-    tail.#file.sync()
     return tail
   }
 

@@ -18,7 +18,7 @@
 
 import { join } from 'node:path'
 import type { Disk } from '../disk/disk.js'
-import { isSpareName, spareName, type SegmentName } from '../format/segment-name.js'
+import { isSpareName, spareName } from '../format/segment-name.js'
 import { SEGMENT_HEADER_BYTES } from '../format/segment-layout.js'
 import type { RecoveredSegment } from '../recovery/recover.js'
 import type { TailSpare } from '../segment/tail.js'
@@ -107,17 +107,16 @@ export class SegmentStore {
   removeOldest(mayRecycle: boolean): void {
     const segment = this.#segments[0]!
     const isWorthIt = segment.bytes >= this.#spareBytes / 2 && segment.bytes <= 2 * this.#spareBytes
-    if (mayRecycle && isWorthIt && segment.isOwn && this.#spares.length < MAX_SPARES) this.#recycle(segment.path, segment.name, segment.bytes)
-    else this.#disk.remove(segment.path)
+    const spare = mayRecycle && isWorthIt && segment.isOwn && this.#spares.length < MAX_SPARES ? join(this.#directory, spareName(segment.name)) : undefined
+    if (spare === undefined) this.#disk.remove(segment.path)
+    else this.#disk.rename(segment.path, spare)
     this.#disk.syncDirectory(this.#directory)
+    if (spare !== undefined) this.#prepare(spare, segment.bytes)
     this.#segments.shift()
     this.bytes -= segment.bytes
   }
 
-  #recycle(from: string, name: SegmentName, bytes: number): void {
-    const path = join(this.#directory, spareName(name))
-    this.#disk.rename(from, path)
-    this.#disk.syncDirectory(this.#directory)
+  #prepare(path: string, bytes: number): void {
     this.#disk.unprotect(path)
     const file = this.#disk.open(path, 'write')
     file.write([NO_HEADER], 0)

@@ -10,6 +10,7 @@ import type { Recovered } from '../../dist/src/recovery/recover.js'
 import { MemoryDisk, PowerCut, systemError, type CrashOptions, type Operation } from '../model/memory-disk.js'
 import { below, seededRandom, type Random } from '../model/random.js'
 import type { Code } from './code-under-test.js'
+import { CursorHistory } from './cursor-history.js'
 import { History, type Found } from './history.js'
 import { readImage, Violation } from './log-image.js'
 import { LogSession } from './log-session.js'
@@ -31,10 +32,22 @@ export interface Tally {
   sessions: number
   reopened: number
   entries: number
+  commits: number
+  /** Requests to make cursors durable that were served. */
+  cursorsServed: number
+  checkpoints: number
+  /** Segments removed, freed to be used again, and used again; writes that found no room. */
+  removed: number
+  freed: number
+  recycled: number
+  fullDisks: number
 }
 
 export function newTally(): Tally {
-  return { cases: 0, points: 0, distinct: 0, nested: 0, faults: 0, sessions: 0, reopened: 0, entries: 0 }
+  return {
+    cases: 0, points: 0, distinct: 0, nested: 0, faults: 0, sessions: 0, reopened: 0, entries: 0, commits: 0, cursorsServed: 0, checkpoints: 0,
+    removed: 0, freed: 0, recycled: 0, fullDisks: 0,
+  }
 }
 
 const START_MS = Date.UTC(2024, 1, 29, 23, 59, 58)
@@ -47,8 +60,8 @@ const TOLD_LINES = 60
 /** Of a hundred crashes, so many are the process's alone: the page cache survives. */
 const KILL_PERCENT = 8
 
-/** What a run will meet: the power goes off, or an operation fails. */
-interface Mishap { readonly kind: 'cut' | 'fault'; readonly syncsOnly: boolean; left: number }
+/** What a run will meet: the power goes off, an operation fails, or some writes in a row find no room. */
+interface Mishap { readonly kind: 'cut' | 'fault' | 'full'; readonly only: 'sync' | 'write' | undefined; left: number; times: number }
 
 /** Runs the case of this seed. Throws a {@link Violation} that names it, and tells what was done to the disk. */
 export function runCase(code: Code, seed: number, tally: Tally): void {
@@ -70,6 +83,7 @@ class CrashCase {
   readonly #looking: Random
   readonly #rules: CrashOptions
   readonly #history = new History()
+  readonly #cursors = new CursorHistory()
   readonly #maker: EntryMaker
   readonly #seen = new Map<number, Found>()
   #disk: MemoryDisk
@@ -97,6 +111,7 @@ class CrashCase {
     for (let left = 1 + below(this.#random, 4); left > 0; left--) {
       this.#mishap = this.#drawMishap()
       this.#runOnce()
+      for (const [what, count] of Object.entries(this.#session?.seen ?? {})) this.#tally[what as 'commits'] += count
       this.#session = undefined
       passTime(this.time, this.#random)
     }
@@ -114,8 +129,10 @@ class CrashCase {
 
   #drawMishap(): Mishap | undefined {
     const draw = below(this.#random, 100)
-    if (draw < 35) return { kind: 'cut', syncsOnly: false, left: below(this.#random, 50) }
-    if (draw < 65) return { kind: 'fault', syncsOnly: draw < 55, left: below(this.#random, draw < 55 ? 12 : 40) }
+    if (draw < 35) return { kind: 'cut', only: undefined, left: below(this.#random, 50), times: 1 }
+    if (draw < 50) return { kind: 'fault', only: 'sync', left: below(this.#random, 12), times: 1 }
+    if (draw < 60) return { kind: 'fault', only: undefined, left: below(this.#random, 40), times: 1 }
+    if (draw < 80) return { kind: 'full', only: 'write', left: below(this.#random, 20), times: 1 + below(this.#random, 6) }
     return undefined
   }
 
@@ -151,6 +168,7 @@ class CrashCase {
 
   #durableNow(): number {
     this.#floor = Math.max(this.#floor, this.#session?.durable ?? 0)
+    this.#session?.allowRemoval()
     return this.#floor
   }
 
@@ -160,6 +178,7 @@ class CrashCase {
     disk.onOperation = (operation) => {
       const floor = this.#durableNow()
       this.#tell(`${describe(operation)}; accepted ${this.#history.last}, durable ${floor}`)
+      this.#countRemoval(operation)
       if (chance(this.#looking, CRASH_PERCENT)) this.#crash(disk, floor)
       if (this.#session !== undefined && chance(this.#random, 10)) appendSomething(this.#session, disk, this.#maker, this.#random)
       this.time.advance(this.#random() / 4)
@@ -167,14 +186,19 @@ class CrashCase {
     }
   }
 
+  #countRemoval({ kind, path, to }: Operation): void {
+    if (kind === 'remove' && path.endsWith('.wal')) this.#tally.removed++
+    if (kind === 'rename') this.#tally[to!.endsWith('.wal') ? 'recycled' : 'freed']++
+  }
+
   #meetMishap(operation: Operation): void {
     const mishap = this.#mishap
-    if (mishap === undefined || (mishap.syncsOnly && operation.kind !== 'sync') || mishap.left-- > 0) return
-    this.#mishap = undefined
+    if (mishap === undefined || (mishap.only !== undefined && operation.kind !== mishap.only) || mishap.left-- > 0) return
+    if (--mishap.times === 0) this.#mishap = undefined
     const writtenBytes = below(this.#random, (operation.bytes ?? 0) + 1)
     if (mishap.kind === 'cut') throw new PowerCut(writtenBytes)
-    this.#tally.faults++
-    throw Object.assign(systemError(operation.kind === 'write' ? 'ENOSPC' : 'EIO', operation.kind, operation.path), { writtenBytes })
+    this.#tally[mishap.kind === 'full' ? 'fullDisks' : 'faults']++
+    throw Object.assign(systemError(mishap.kind === 'full' ? 'ENOSPC' : 'EIO', operation.kind, operation.path), { writtenBytes })
   }
 
   #open(): void {
@@ -187,7 +211,10 @@ class CrashCase {
     this.#tell(`recovered ${found.last}`)
     this.#history.truncate(found.last)
     this.#floor = found.last
-    this.#session = new LogSession(this.#code, this.#disk, drawSessionOptions(this.#random), recovered, this.time, this.#history)
+    this.#cursors.restart(recovered.cursors)
+    const options = drawSessionOptions(this.#random)
+    this.#tell(JSON.stringify(options.writer))
+    this.#session = new LogSession(this.#code, this.#disk, options, recovered, this.time, this.#history, this.#cursors)
   }
 
   #close(): void {
@@ -276,9 +303,12 @@ class CrashCase {
     }
   }
 
-  #compare(disk: MemoryDisk, { nextSequence, lastTicks, report }: Recovered, floor: number): Found {
+  #compare(disk: MemoryDisk, { nextSequence, lastTicks, report, cursors }: Recovered, floor: number): Found {
     const image = readImage(disk, DIRECTORY)
     const found = this.#history.check(image, floor)
+    this.#cursors.check(cursors)
+    const beyond = cursors.find(({ sequence }) => sequence > found.last)
+    if (beyond !== undefined) throw new Violation(`the cursor of ${beyond.name} stands at ${beyond.sequence}, the log ends with ${found.last}`)
     if (nextSequence !== found.last + 1) throw new Violation(`the log ends with ${found.last}, the next sequence would be ${nextSequence}`)
     if (report.lastSequence !== found.last) throw new Violation(`the log ends with ${found.last}, the report says ${report.lastSequence}`)
     const lastOnDisk = image.at(-1)?.ticks ?? 0n

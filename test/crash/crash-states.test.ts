@@ -18,5 +18,6 @@ describe('after a crash at any disk operation', () => {
     while (tally.points < WANTED_POINTS) runCase(code, below(random, 2 ** 31), tally)
     console.log(`crash states: ${JSON.stringify(tally)} in ${((performance.now() - startMs) / 1000).toFixed(1)} s`)
     expect(tally.nested).toBeGreaterThan(WANTED_POINTS / 20)
+    expect(Object.entries(tally).filter(([, count]) => count < WANTED_POINTS / 10_000)).toEqual([])
   }, 600_000)
 })

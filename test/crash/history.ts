@@ -21,6 +21,12 @@ export interface Found {
 /** The entries of one log, in order of sequence. */
 export class History {
   #accepted: Accepted[] = []
+  #removable = 0
+
+  /** Entries up to `sequence` were allowed to be removed at some time. */
+  allowRemoval(sequence: number): void {
+    this.#removable = Math.max(this.#removable, sequence)
+  }
 
   get last(): number {
     return this.#accepted.length
@@ -52,14 +58,16 @@ export class History {
     if (last < floor) throw new Violation(`lost: entries up to ${floor} were acknowledged, the log ends with ${last}`)
     if (last > this.last) throw new Violation(`foreign: ${this.last} entries were accepted, the log has ${last}`)
     for (let index = 0; index < last; index++) {
-      const { data, ticks } = image[index]!
+      const { data, ticks, isRemoved = false } = image[index]!
+      if (isRemoved && index < this.#removable) continue
+      if (isRemoved) throw new Violation(`lost: sequence ${index + 1} was removed, entries up to ${this.#removable} were allowed to go`)
       const wanted = this.#accepted[index]!
       const isSame = data === undefined || wanted.data === undefined ? data === wanted.data : data.equals(wanted.data)
       if (!isSame) throw new Violation(`sequence ${index + 1} should be ${show(wanted.data)}, it is ${show(data)}`)
       if (data !== undefined && ticks !== wanted.ticks) throw new Violation(`sequence ${index + 1} has a timestamp that its producer was not told`)
     }
     const lastEntry = this.at(last)
-    if (lastEntry !== undefined && lastEntry.lastOfGroup !== last) throw new Violation(`half a group: it ends with ${lastEntry.lastOfGroup}, the log with ${last}`)
+    if (lastEntry !== undefined && image.at(-1)!.isRemoved !== true && lastEntry.lastOfGroup !== last) throw new Violation(`half a group: it ends with ${lastEntry.lastOfGroup}, the log with ${last}`)
     return { last, lastEntry }
   }
 }

@@ -19,16 +19,18 @@ export class Violation extends Error {
 export interface ImageEntry {
   readonly data: Buffer | undefined
   readonly ticks: bigint
+  /** Its segment has been removed. */
+  readonly isRemoved?: boolean
 }
 
 const HEADER = 128
 const OVERHEAD = 28
-const NO_UUID = '0'.repeat(32)
 
 /** All sequences from 1 on. Throws a {@link Violation} on anything that a sealed log must not hold. */
 export function readImage(disk: Disk, directory: string): ImageEntry[] {
   const entries: ImageEntry[] = []
-  let previousUuid = NO_UUID
+  // What came before the first file has been removed, or never was.
+  let previousUuid: string | undefined
   for (const name of disk.list(directory).sort()) {
     const uuid = /^\d{14}-([0-9a-f]{32})\.wal$/.exec(name)?.[1]
     if (/^(reserve|[0-9a-f]{32}\.spare)$/.test(name)) continue
@@ -53,11 +55,12 @@ function must(condition: boolean, what: string, offset: number): asserts conditi
 
 const u64 = (bytes: Buffer, offset: number): number => Number(bytes.readBigUInt64LE(offset))
 
-function readSegment(bytes: Buffer, uuid: string, previousUuid: string, entries: ImageEntry[]): void {
+function readSegment(bytes: Buffer, uuid: string, previousUuid: string | undefined, entries: ImageEntry[]): void {
   must(bytes.length >= HEADER && bytes.toString('latin1', 0, 4) === 'WAL!' && bytes.readUInt32LE(4) === 1, 'no header', 0)
   must(crc32(bytes.subarray(0, 124)) === bytes.readUInt32LE(124), 'the header has a wrong checksum', 124)
   must(bytes[56] === 1, 'not sealed after recovery', 56)
   must(u64(bytes, 48) === bytes.length, `${bytes.length} bytes, the header says ${u64(bytes, 48)}`, 48)
+  if (previousUuid === undefined) for (const before = u64(bytes, 8) - 1; entries.length < before;) entries.push({ data: undefined, ticks: 0n, isRemoved: true })
   const first = entries.length + 1
   must(u64(bytes, 8) === first, `begins with ${u64(bytes, 8)}, expected ${first}`, 8)
   const read = readFrames(bytes, uuid, previousUuid, entries)
@@ -68,7 +71,7 @@ function readSegment(bytes: Buffer, uuid: string, previousUuid: string, entries:
   must(bytes.readBigInt64LE(32) === read.at(-1)!.ticks, 'the header has another last timestamp', 32)
 }
 
-function readFrames(bytes: Buffer, uuid: string, previousUuid: string, entries: ImageEntry[]): ImageEntry[] {
+function readFrames(bytes: Buffer, uuid: string, previousUuid: string | undefined, entries: ImageEntry[]): ImageEntry[] {
   const read: ImageEntry[] = []
   let ticks = entries.at(-1)?.ticks ?? 0n
   let batchStart = HEADER
@@ -96,7 +99,7 @@ function readFrames(bytes: Buffer, uuid: string, previousUuid: string, entries: 
     } else if (letters === 'CMT!') {
       must(data.toString('hex', 8, 24) === uuid && u64(data, 24) === at, 'a trailer of another place', at)
       must(u64(data, 32) === batchStart && u64(data, 48) === entries.length, 'a trailer that does not fit its batch', at)
-      must(data.toString('hex', 68, 84) === previousUuid, 'a trailer that names another previous segment', at)
+      must(previousUuid === undefined || data.toString('hex', 68, 84) === previousUuid, 'a trailer that names another previous segment', at)
       batchStart = end
     } else {
       must(letters === 'IDX!' && batchStart === at, `a control frame ${letters} outside of a batch`, at)

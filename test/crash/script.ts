@@ -37,12 +37,12 @@ export function drawSessionOptions(random: Random): SessionOptions {
       lockWaitMs: 0,
       reserveBytes: pick(random, [0, 0, 2048]),
       retention: {
-        maxBytes: Infinity,
+        maxBytes: pick(random, [Infinity, Infinity, Infinity, 12_000]),
         maxAgeMs: Infinity,
-        maxSegments: Number.MAX_SAFE_INTEGER,
-        keepConsumed: false,
-        whenOver: 'refuse',
-        cleanupIntervalMs: 3_600_000,
+        maxSegments: pick(random, [Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, 4]),
+        keepConsumed: chance(random, 20),
+        whenOver: pick(random, ['refuse', 'refuse', 'drop-oldest']),
+        cleanupIntervalMs: pick(random, [3_600_000, 20]),
       },
     },
   }
@@ -104,12 +104,25 @@ export function act(session: LogSession, disk: Disk, maker: EntryMaker, time: Si
     if (!appendSomething(session, disk, maker, random)) session.step()
   } else if (action < 76) session.step()
   else if (action < 84) session.flush()
-  else if (action < 87) session.roll()
+  else if (action < 86) session.roll()
+  else if (action < 94) actOnCursors(session, random)
   else {
     // Idle: the closing mark of the last batch comes due.
     time.advance(pick(random, [1, 3, 3, 3, 60, 300]))
     session.step()
   }
+}
+
+const CONSUMERS = ['one', 'two', 'a third one'] as const
+
+function actOnCursors(session: LogSession, random: Random): void {
+  const name = pick(random, CONSUMERS)
+  const draw = below(random, 20)
+  if (draw === 0) session.removeCursor(name)
+  else if (draw === 1) session.seekCursor(name, below(random, 1 + session.durable))
+  else if (draw < 4) session.checkpoint()
+  else if (draw < 7) session.wantCursors()
+  else session.commit(name, session.durable - (chance(random, 60) ? 0 : below(random, 10)))
 }
 
 /** Between two runs anybody may set the clock. */

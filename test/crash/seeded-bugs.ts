@@ -141,4 +141,57 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     patches: [{ file: 'recovery/verdict.js', from: 'if (around.isNewest && nothingBeforeIsLost', to: 'if (false && nothingBeforeIsLost' }],
     shows: BROKEN,
   },
+  {
+    name: 'a segment is removed before the cursors that let it go are durable',
+    patches: [{ file: 'writer/checkpointer.js', from: 'secure();', to: ';' }],
+    shows: /was removed, entries up to|cursor lost|lost: /,
+  },
+  {
+    name: 'the newest segment is removed first',
+    patches: [
+      { file: 'writer/segment-store.js', from: 'const segment = this.#segments[0];', to: 'const segment = this.#segments.at(-1);' },
+      { file: 'writer/segment-store.js', from: 'this.#segments.shift();', to: 'this.#segments.pop();' },
+    ],
+    shows: BROKEN,
+  },
+  {
+    name: 'a segment goes that a consumer has not committed',
+    patches: [{ file: 'writer/retention.js', from: 'committed !== undefined && segment.lastSequence <= committed', to: 'committed !== undefined' }],
+    shows: /was removed, entries up to/,
+  },
+  {
+    name: 'the header of a freed segment is left in it',
+    patches: [{ file: 'writer/segment-store.js', from: 'file.write([NO_HEADER], 0);', to: '' }],
+    shows: BROKEN,
+  },
+  {
+    name: 'cursors are told durable before the sync',
+    patches: [{ file: 'writer/cursor-keeper.js', from: 'this.#taken = undefined;\n    }', to: 'this.#taken = undefined;\n        this.noteSynced();\n    }' }],
+    shows: /cursor lost/,
+  },
+  {
+    name: 'a new segment begins without the cursors',
+    patches: [{ file: 'writer/tail-keeper.js', from: 'cursors: this.#cursors.cursors,', to: 'cursors: [],' }],
+    shows: /cursor lost/,
+  },
+  {
+    name: 'a batch that finds no room is dropped',
+    patches: [{ file: 'writer/writer.js', from: '? undefined : batch', to: '? undefined : undefined' }],
+    shows: /lost: |ring protocol violated|closed with|close does not come to an end|no frame|sequence \d+, expected/,
+  },
+  {
+    name: 'cursors that found no room are forgotten',
+    patches: [{ file: 'writer/cursor-keeper.js', from: 'collectCursors(this.#ring) ?? this.#taken', to: 'collectCursors(this.#ring)' }],
+    shows: /cursor lost/,
+  },
+  {
+    name: 'a seek leaves the epoch as it was',
+    patches: [{ file: 'ring/cursors.js', from: 'const epoch = (atomics.load(words, base + CURSOR.epoch) + 1) >>> 0;\n    atomics.store', to: 'const epoch = atomics.load(words, base + CURSOR.epoch) >>> 0;\n    atomics.store' }],
+    shows: /an epoch that has passed|cursor lost/,
+  },
+  {
+    name: 'a commit goes backwards',
+    patches: [{ file: 'ring/cursors.js', from: 'sequenceOf(low, high) < sequence', to: 'sequenceOf(low, high) !== sequence' }],
+    shows: /a commit of/,
+  },
 ]
