@@ -22,6 +22,8 @@ export { decodeDeadLetter, type DeadLetter, type DeadLetterInfo } from './queue/
 export type { LostEntries } from './queue/entry-source.js'
 export { openLog, type Log } from './queue/open-log.js'
 export type { RecoveryCut, RecoveryReport } from './recovery/recover.js'
+export { repairLog, type RepairOptions, type RepairReport } from './recovery/repair.js'
+export type { LostSequences } from './recovery/salvage.js'
 export type { Durability } from './writer/writer-options.js'
 export type { VerifyDamage, VerifyRepair } from './recovery/look.js'
 export type { SegmentSummary } from './recovery/segment-summary.js'

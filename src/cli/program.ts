@@ -9,12 +9,13 @@ import { checkpoint, commit, consumers, seek, type CheckpointOptions } from './c
 import { cat, tail, type EntryOptions, type TailOptions } from './entries.js'
 import { inspect } from './inspect.js'
 import { Output } from './output.js'
+import { repair } from './repair.js'
 import { verify } from './verify.js'
 
 const DIRECTORY = 'the directory of a log'
 const EXIT_STATUS = `
 Exit status: 0 done, also when a pipe was closed by its reader; 2 wrong usage; 3 failed.
-verify: 0 sound; 1 torn: opening would repair an unfinished write; 2 corrupt; 3 it could not tell, wrong usage included.
+verify, repair: 0 sound; 1 torn: opening would repair an unfinished write; 2 corrupt; 3 it could not tell, wrong usage included.
 append: 130 after SIGINT, 143 after SIGTERM; what was read until then is durable, and counted.`
 
 /** Runs one command line. Never rejects: sets the process's exit status. */
@@ -96,6 +97,12 @@ function addChecking(program: Command, { output, warn, finish }: Context): void 
     .action(async (directory: string, options: { json?: boolean }) => finish(await verify(directory, options, output, process.stderr, warn)))
   // 1 and 2 are the answer, and must not mean anything else.
   exitWith(checking, STATUS.failed)
+  const repairing = program.command('repair').summary('mend what is damaged, keeping a copy')
+    .description('Cuts unfinished writes, rebuilds damaged segments from what is sound in them, and accounts for what is lost. Copies of damaged files are kept in salvage/ below the log\'s directory.')
+    .argument('<dir>', `${DIRECTORY}, which no writer may have open`).option('--dry-run', 'only tell what there is').option('--json', 'as one JSON object')
+    .addHelpText('after', EXIT_STATUS)
+    .action(async (directory: string, options: { json?: boolean; dryRun?: boolean }) => finish(await repair(directory, options, output)))
+  exitWith(repairing, STATUS.failed)
 }
 
 function addQueue(program: Command, { output, warn, finish }: Context): void {

@@ -8,7 +8,8 @@ import { orNull } from './inspect.js'
 import type { Output } from './output.js'
 import { formatBytes, formatCount, formatRange, renderTable, type Column } from './table.js'
 
-const STATUS_OF = { sound: STATUS.done, torn: STATUS.torn, corrupt: STATUS.corrupt } as const
+/** Exit statuses for what was found. */
+export const STATUS_OF = { sound: STATUS.done, torn: STATUS.torn, corrupt: STATUS.corrupt } as const
 /** Below this it is over before a bar could be read. */
 const BAR_FROM_BYTES = 128 * 1024 * 1024
 const MIB = 1024 * 1024

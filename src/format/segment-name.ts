@@ -7,6 +7,8 @@
 
 import { createUuid, uuidFromHex, uuidToHex } from './uuid.js'
 
+/** 9999-12-31: a stamp has four digits for the year. */
+const MAX_DATE_MS = 253_402_300_799_999
 const SPARE_NAME = /^[0-9a-f]{32}\.spare$/
 const SEGMENT_NAME = /^\d{14}-([0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15})\.wal$/
 
@@ -20,7 +22,17 @@ export interface SegmentName {
 
 /** A new name for a creation time in milliseconds since 1970. */
 export function createSegmentName(createdMs: number): SegmentName {
-  const uuid = createUuid(createdMs)
+  return nameOf(createUuid(createdMs), createdMs)
+}
+
+/** The name of the segment with that UUID; undefined when a segment's can not be. */
+export function segmentNameOf(uuid: Uint8Array): SegmentName | undefined {
+  const createdMs = Number.parseInt(uuidToHex(uuid).slice(0, 12), 16)
+  const name = createdMs > MAX_DATE_MS ? undefined : nameOf(uuid, createdMs)
+  return name !== undefined && SEGMENT_NAME.test(name.name) ? name : undefined
+}
+
+function nameOf(uuid: Uint8Array, createdMs: number): SegmentName {
   const stamp = new Date(createdMs).toISOString().replaceAll(/[-:T]/g, '').slice(0, 14)
   return { name: `${stamp}-${uuidToHex(uuid)}.wal`, uuid, createdMs }
 }

@@ -77,9 +77,10 @@ export async function openLog(options: LogOptions): Promise<Log> {
 
 function writerOptions(options: ResolvedOptions): WriterStart['options'] {
   const { directory, maxSegmentBytes, maxSegmentEntries, maxSegmentAgeMs, durability, lingerMs, maxBatchBytes, preallocateBytes } = options
-  const { lockWaitMs, reserveBytes, retention } = options
+  const { lockWaitMs, reserveBytes, retention, onCorrupt } = options
   return {
     directory, maxSegmentBytes, maxSegmentEntries, maxSegmentAgeMs, durability, lingerMs, maxBatchBytes, preallocateBytes, lockWaitMs, reserveBytes, retention,
+    salvages: onCorrupt === 'salvage',
   }
 }
 

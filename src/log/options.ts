@@ -61,8 +61,11 @@ export interface LogOptions {
   readonly lockWaitMs?: number
   /** The writer's worker file, for bundles: where `ringwal/worker` ended up. */
   readonly workerUrl?: URL | string
-  /** What to do when acknowledged data is damaged: `'refuse'` (default) to open. */
-  readonly onCorrupt?: 'refuse'
+  /**
+   * What to do when acknowledged data is damaged: `'refuse'` (default) to open, and stop consumers there; or `'salvage'`: keep a copy, give up what cannot
+   * be read, say in `recovery.lost` which entries these are, and go on.
+   */
+  readonly onCorrupt?: 'refuse' | 'salvage'
 }
 
 /**
@@ -123,7 +126,7 @@ export function resolveOptions(options: LogOptions): ResolvedOptions {
     retention: resolveRetention(options.retention),
     lockWaitMs: milliseconds(group, 'lockWaitMs', 0, 0, Infinity),
     workerUrl: checkWorkerUrl(options.workerUrl),
-    onCorrupt: oneOf(group, 'onCorrupt', ['refuse']),
+    onCorrupt: oneOf(group, 'onCorrupt', ['refuse', 'salvage']),
   })
 }
 

@@ -13,6 +13,7 @@ import { frameMs, frameSequence, frameTicks, type FrameFault } from '../format/f
 import { msFromTicks } from '../format/ticks.js'
 import { decodeTrailer } from '../format/trailer-layout.js'
 import type { Catalog, CatalogEntry } from '../segment/catalog.js'
+import { soundAfter } from '../recovery/sound-frames.js'
 import { checkAsync, FrameWindow } from '../segment/frame-window.js'
 import { searchBehind } from '../segment/scan.js'
 import { LogEntry } from './entry.js'
@@ -220,7 +221,7 @@ class LogReader {
     if (isSealed && !wasSealed) this.#look()
     // What is sound before the damage is handed out first.
     if (hasEntries) return true
-    if (wasSealed) throw this.#corrupt(ending)
+    if (wasSealed) return this.#passDamage(ending)
     // An open segment: what cannot be read may be written just now, or have been sealed a moment ago.
     const isStillBehind = visible !== undefined && this.#next <= visible
     if (this.#looks++ < LOOKS && (isStillBehind || (ending !== 'zeros' && ending !== 'short') || isSealed)) {
@@ -289,13 +290,28 @@ class LogReader {
     })
   }
 
+  /** Damage in a sealed segment: passed over if only what is not wanted was there; else thrown, with the sequences that cannot be read. */
+  #passDamage(ending: Ending): true {
+    const { name, header } = this.#segment!
+    const file = this.#file!
+    const offset = this.#window.offset
+    const resume = soundAfter({ file, fileBytes: file.size(), uuid: name.uuid }, offset, this.#next, header.lastSequence)
+    const lastLost = resume === undefined ? header.lastSequence : resume.sequence - 1
+    // Nothing is lost where only a control frame is damaged; that is for `verify` to tell.
+    if (lastLost >= Math.max(this.#next, this.#plan.fromSequence)) throw this.#corrupt(ending, lastLost)
+    this.#next = lastLost + 1
+    if (resume === undefined) this.#leaveSegment()
+    else this.#window = new FrameWindow(resume.offset, file.size())
+    return true
+  }
+
   #corrupt(ending: Ending, lastSequence = this.#segment!.header.sealed ? this.#segment!.header.lastSequence : this.#next): WalError {
     // A file without its name may hold another segment by now.
     if (this.#catalog.isGone(this.#segment!)) return this.#trimmed()
     const { path } = this.#segment!
     const offset = this.#window.offset
     return new WalError('ERR_WAL_CORRUPT', `entry ${this.#next} cannot be read (${ending}), at byte ${offset} of ${path}`, {
-      file: path, offset, firstSequence: this.#next, lastSequence: Math.max(this.#next, lastSequence),
+      file: path, offset, firstSequence: Math.max(this.#next, this.#plan.fromSequence), lastSequence: Math.max(this.#next, lastSequence),
     })
   }
 }

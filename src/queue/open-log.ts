@@ -32,7 +32,7 @@ export interface Log extends CoreLog {
  */
 export async function openLog(options: LogOptions): Promise<Log> {
   const core = await openCore(options)
-  return withQueue(core, (options as { onCorrupt?: string }).onCorrupt === 'salvage')
+  return withQueue(core, options.onCorrupt === 'salvage')
 }
 
 function withQueue(core: CoreLog, salvages: boolean): Log {

@@ -9,6 +9,7 @@ import type { SegmentName } from '../format/segment-name.js'
 import type { Cursor } from '../format/trailer-layout.js'
 import { sealSegment } from '../segment/seal.js'
 import { gatherFacts, isTailStale } from './facts.js'
+import { salvageDirectory, type LostSequences, type SalvageReport } from './salvage.js'
 import { judge, type Damage, type Judgement, type Verdict } from './verdict.js'
 
 /** What opening found and did. */
@@ -25,6 +26,9 @@ export interface RecoveryReport {
   readonly cleanClose: boolean
   /** What was cut off unfinished writes. */
   readonly cuts: readonly RecoveryCut[]
+  /** With `onCorrupt: 'salvage'`: the entries that were given up to damage, and where copies of the damaged files are. */
+  readonly lost: readonly LostSequences[]
+  readonly salvaged: readonly string[]
   /** Milliseconds that all of it took. */
   readonly durationMs: number
 }
@@ -70,12 +74,20 @@ export interface Recovered {
   readonly lastCreatedMs: number
 }
 
-/** Recovers the directory. Blocks. Throws `ERR_WAL_CORRUPT`, having changed nothing, when acknowledged data is damaged. */
-export function recover(disk: Disk, directory: string): Recovered {
+/**
+ * Recovers the directory. Blocks. When acknowledged data is damaged: throws `ERR_WAL_CORRUPT`, having changed nothing; or with `salvages` gives up
+ * what cannot be read, and goes on.
+ */
+export function recover(disk: Disk, directory: string, salvages = false): Recovered {
   const startMs = performance.now()
-  const facts = gatherFacts(disk, directory)
-  const judgement = judge(facts)
-  if (judgement.damages.length > 0) throw corruptError(judgement.damages)
+  let judgement = judge(gatherFacts(disk, directory))
+  let salvage: SalvageReport = { lost: [], copies: [] }
+  if (judgement.damages.length > 0) {
+    const done = salvages ? salvageDirectory(disk, directory) : undefined
+    if (done === undefined) throw corruptError(judgement.damages)
+    salvage = done
+    judgement = judge(gatherFacts(disk, directory))
+  }
   const cuts: RecoveryCut[] = []
   const segments: RecoveredSegment[] = []
   let entries = 0
@@ -94,7 +106,10 @@ export function recover(disk: Disk, directory: string): Recovered {
     isChanged ||= verdict.kind !== 'keep'
   }
   if (isChanged) disk.syncDirectory(directory)
-  return describe(judgement, segments, { entries, cuts, cleanClose: !isChanged, durationMs: performance.now() - startMs })
+  return describe(judgement, segments, {
+    entries, cuts, lost: salvage.lost, salvaged: salvage.copies, cleanClose: !isChanged && salvage.copies.length === 0 && salvage.lost.length === 0,
+    durationMs: performance.now() - startMs,
+  })
 }
 
 function segmentOf({ facts: { name, path, foreign }, firstSequence, lastSequence }: Extract<Verdict, { kind: 'keep' | 'seal' }>, bytes: number): RecoveredSegment {
@@ -102,7 +117,7 @@ function segmentOf({ facts: { name, path, foreign }, firstSequence, lastSequence
 }
 
 function describe(
-  judgement: Judgement, segments: readonly RecoveredSegment[], found: Pick<RecoveryReport, 'entries' | 'cuts' | 'cleanClose' | 'durationMs'>,
+  judgement: Judgement, segments: readonly RecoveredSegment[], found: Pick<RecoveryReport, 'entries' | 'cuts' | 'lost' | 'salvaged' | 'cleanClose' | 'durationMs'>,
 ): Recovered {
   const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0)
   return {

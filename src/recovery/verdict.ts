@@ -112,7 +112,7 @@ function cursorsOf(segment: SegmentFacts): readonly Cursor[] | undefined {
  * Of an open segment only its own first trailer tells: a header names no UUID, so the blocks of a new file may show that of a
  * segment which was removed from them.
  */
-function firstSequenceOf({ header, foreign, scan }: SegmentFacts): number | undefined {
+export function firstSequenceOf({ header, foreign, scan }: SegmentFacts): number | undefined {
   return typeof header !== 'string' && (header.sealed || foreign !== undefined) ? header.firstSequence : scan?.firstSequence
 }
 

@@ -96,6 +96,13 @@ export class Tail {
     return tail
   }
 
+  /** A segment under its own name, in a file of another one: for a salvage. Nothing is durable before {@link seal}. */
+  static rebuild(disk: Disk, path: string, name: SegmentName, start: TailStart): Tail {
+    const tail = new Tail(disk.create(path), name, start)
+    tail.#writeStart(0)
+    return tail
+  }
+
   private constructor(file: DiskFile, name: SegmentName, start: TailStart) {
     this.#file = file
     this.#start = start

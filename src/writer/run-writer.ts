@@ -41,7 +41,7 @@ export async function runWriter(start: WriterStart, reply: (message: WriterReply
     nodeDisk.makeDirectory(options.directory)
     lock = await acquireDirectoryLock(options.directory, { waitMs: options.lockWaitMs })
     const startMs = performance.now()
-    const recovered = recoverWithRoom(nodeDisk, options.directory)
+    const recovered = recoverWithRoom(nodeDisk, options)
     const clock = startClock(recovered.lastTicks)
     initializeRing(ring, { nextSequence: recovered.nextSequence, ...clock })
     const { thread, startLow, startHigh } = ownIdentity()
@@ -64,12 +64,12 @@ export async function runWriter(start: WriterStart, reply: (message: WriterReply
 }
 
 /** Recovery needs room for an index at most; on a full disk the reserve is given up for it. */
-function recoverWithRoom(disk: Disk, directory: string): Recovered {
+function recoverWithRoom(disk: Disk, { directory, salvages }: WriterRequest): Recovered {
   try {
-    return recover(disk, directory)
+    return recover(disk, directory, salvages)
   } catch (error) {
     if (!isDiskFull(error) || !removeReserve(disk, directory)) throw error
-    return recover(disk, directory)
+    return recover(disk, directory, salvages)
   }
 }
 

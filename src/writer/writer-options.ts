@@ -18,6 +18,8 @@ export interface WriterOptions {
   readonly lockWaitMs: number
   /** Bytes that are kept back for a full disk; 0: none. */
   readonly reserveBytes: number
+  /** Damage is given up, not refused. */
+  readonly salvages: boolean
   readonly retention: RetentionOptions & { readonly maxBytes: number }
 }
 

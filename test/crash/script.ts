@@ -35,6 +35,7 @@ export function drawSessionOptions(random: Random): SessionOptions {
       maxBatchBytes: pick(random, [256, 1024, 65_536]),
       preallocateBytes: pick(random, [0, 0, 2048, 8192]),
       lockWaitMs: 0,
+      salvages: false,
       reserveBytes: pick(random, [0, 0, 2048]),
       retention: {
         maxBytes: pick(random, [Infinity, Infinity, Infinity, 12_000]),

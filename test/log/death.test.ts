@@ -11,16 +11,22 @@ describe('a write that the operating system refuses', () => {
   test('fails the log with the cause on every thread, wakes every waiter, and opening again heals', { timeout: 60_000 }, async () => {
     // 64 blocks of 512 or 1,024 bytes, as the shell has it.
     const limited = ['sh', '-c', 'ulimit -f 64; exec "$@"', 'sh']
-    const end = await runChild(CHILD, [temporaryDirectory()], { prefix: limited })
+    const directory = temporaryDirectory()
+    const end = await runChild(CHILD, [directory], { prefix: limited })
     expect(end).toMatchObject({ code: 0, errors: '' })
     const failed = 'ERR_WAL_FAILED EFBIG'
     const outcome = JSON.parse(end.output) as Record<string, unknown>
     expect(outcome).toMatchObject({
       unhandled: 0, acknowledged: 1, append: failed, theirAppend: 'ERR_WAL_FAILED', flushSync: 'failed', durable: failed, roll: failed,
-      close: failed, first: 'acknowledged', kept: true, next: true, follower: failed,
+      close: failed, follower: failed,
     })
     expect(outcome['writes']).toContain(failed)
     expect(outcome['theirs']).toMatch(/^(written|ERR_WAL_FAILED EFBIG)$/)
+    const again = await openLog({ directory })
+    onTestFinished(() => again.close())
+    expect((await again.get(1))?.text()).toBe('acknowledged')
+    expect(again.recovery.lastSequence).toBeGreaterThanOrEqual(outcome['safe'] as number)
+    expect((await again.write('after')).sequence).toBe(again.recovery.lastSequence + 1)
   })
 })
 

@@ -1,0 +1,95 @@
+/** Salvage by hand: of all that `verify` finds, also inside sealed segments, where opening does not look. */
+
+import { resolve } from 'node:path'
+import { acquireDirectoryLock } from '../disk/directory-lock.js'
+import type { Disk } from '../disk/disk.js'
+import { nodeDisk } from '../disk/node-disk.js'
+import { WalError, wrongType, wrongValue } from '../errors.js'
+import { gatherFacts } from './facts.js'
+import { rebuildSegment } from './rebuild.js'
+import { recover, type RecoveryCut } from './recover.js'
+import type { LostSequences } from './salvage.js'
+import { judge } from './verdict.js'
+import { verifyDirectory, type VerifyReport } from './verify.js'
+import { findDamage } from './verify-sealed.js'
+
+/** Options of {@link repairLog}. */
+export interface RepairOptions {
+  /** Only look. Default false. */
+  readonly dryRun?: boolean
+}
+
+/** What was found, and what has been done about it. */
+export interface RepairReport {
+  readonly before: VerifyReport
+  /** What is there now; the same as `before` after a dry run. */
+  readonly after: VerifyReport
+  /** The entries that were given up. */
+  readonly lost: readonly LostSequences[]
+  /** What was cut off unfinished writes. */
+  readonly cuts: readonly RecoveryCut[]
+  /** Paths of the copies of damaged files. */
+  readonly copies: readonly string[]
+}
+
+/**
+ * Repairs a log that no writer has open: cuts unfinished writes as opening does, rebuilds every damaged segment from what is sound in it, and accounts
+ * for what is lost, so that no number is given out twice. Damaged files are copied to `salvage/` in the log's directory first. Can be
+ * interrupted anywhere and done again; all of it is durable when it resolves. Blocks the thread while it works on a segment.
+ *
+ * Rejects with `ERR_WAL_LOCKED` while a writer has the log open, `ERR_WAL_CORRUPT` when a segment is of a version that is not known here,
+ * `ERR_WAL_IO` when the operating system refuses, `TypeError` on wrong arguments.
+ */
+export async function repairLog(directory: string, { dryRun = false }: RepairOptions = {}): Promise<RepairReport> {
+  if (typeof directory !== 'string') throw wrongType('directory', 'a string', directory)
+  if (directory.length === 0 || directory.includes('\0')) throw wrongValue('directory', 'a path: not empty, without null bytes', directory)
+  if (typeof dryRun !== 'boolean') throw wrongType('options.dryRun', 'a boolean', dryRun)
+  const path = resolve(directory)
+  try {
+    // Also where nothing is to be made: a directory that is not there is no log.
+    nodeDisk.list(path)
+    const lock = await acquireDirectoryLock(path, { waitMs: 0 })
+    try {
+      return await repairDirectory(nodeDisk, path, dryRun)
+    } finally {
+      await lock.release()
+    }
+  } catch (error) {
+    if (error instanceof WalError || typeof (error as NodeJS.ErrnoException).syscall !== 'string') throw error
+    const { message, path: file = path } = error as NodeJS.ErrnoException
+    throw new WalError('ERR_WAL_IO', `cannot repair the log in ${path}: ${message}`, { file }, error)
+  }
+}
+
+/** {@link repairLog} on any disk, the lock being held. */
+export async function repairDirectory(disk: Disk, directory: string, dryRun: boolean): Promise<RepairReport> {
+  const before = await verifyDirectory(disk, directory)
+  if (dryRun || before.status === 'sound') return { before, after: before, lost: [], cuts: [], copies: [] }
+  const { report } = recover(disk, directory, true)
+  const lost = [...report.lost]
+  const copies = [...report.salvaged]
+  for (const { path, name, found } of damagedInside(disk, directory)) {
+    const { verdicts, cursors } = judge(gatherFacts(disk, directory))
+    const index = verdicts.findIndex((verdict) => verdict.facts.name.name === name.name)
+    const verdict = verdicts[index]!
+    if (verdict.kind !== 'keep') continue
+    const previous = verdicts[index - 1]?.facts
+    const rebuilt = rebuildSegment(disk, directory, {
+      name, first: verdict.firstSequence, last: verdict.lastSequence, exists: true,
+      previousUuid: previous?.name.uuid ?? verdict.facts.sealed?.previousUuid ?? new Uint8Array(16),
+      lastTicks: typeof previous?.header === 'object' ? previous.header.lastTicks : 0n,
+      cursors: verdict.facts.sealed?.cursors ?? cursors,
+    })
+    lost.push(...rebuilt.lost.map(({ first, last }) => ({ firstSequence: first, lastSequence: last, file: path, reason: found })))
+    if (rebuilt.copy !== undefined) copies.push(rebuilt.copy)
+  }
+  return { before, after: await verifyDirectory(disk, directory), lost, cuts: report.cuts, copies }
+}
+
+function damagedInside(disk: Disk, directory: string): { name: ReturnType<typeof gatherFacts>[number]['name']; path: string; found: string }[] {
+  return gatherFacts(disk, directory).flatMap((facts) => {
+    if (typeof facts.header === 'string' || !facts.header.sealed || facts.foreign !== undefined) return []
+    const [first] = findDamage(disk, facts, () => undefined)
+    return first === undefined ? [] : [{ name: facts.name, path: facts.path, found: first.reason }]
+  })
+}

@@ -1,0 +1,101 @@
+/**
+ * Salvage: making a damaged directory valid again, keeping a copy of all that is dropped. One segment a time, the oldest first, is
+ * rebuilt, made anew where it is missing, or taken out where another has its sequences; then the directory is judged again.
+ */
+
+import { join } from 'node:path'
+import type { Disk } from '../disk/disk.js'
+import { invariant } from '../errors.js'
+import { segmentNameOf, type SegmentName } from '../format/segment-name.js'
+import { gatherFacts, type SegmentFacts } from './facts.js'
+import { keepCopy, rebuildSegment, type RebuildPlan } from './rebuild.js'
+import { firstSequenceOf, judge, type Damage, type Judgement, type Verdict } from './verdict.js'
+
+/** Sequences that a salvage has given up. */
+export interface LostSequences {
+  readonly firstSequence: number
+  readonly lastSequence: number
+  /** The segment's file, and what was wrong with it. */
+  readonly file: string
+  readonly reason: string
+}
+
+/** What a salvage has done. */
+export interface SalvageReport {
+  readonly lost: readonly LostSequences[]
+  /** Paths of the copies of damaged files. */
+  readonly copies: readonly string[]
+}
+
+/**
+ * Makes the directory valid, so far as opening looks. The caller holds its lock. Blocks. Returns undefined, having changed nothing, when a
+ * segment is of a version that is not known.
+ */
+export function salvageDirectory(disk: Disk, directory: string): SalvageReport | undefined {
+  const lost: LostSequences[] = []
+  const copies: string[] = []
+  let judgement = judge(gatherFacts(disk, directory))
+  // Each round mends one segment for good; a missing one may show only when the one before it is mended.
+  for (let left = 2 * judgement.verdicts.length + 8; judgement.damages.length > 0; left--) {
+    invariant(left > 0, 'a salvage comes to an end')
+    const index = judgement.verdicts.findIndex((verdict) => verdict.kind === 'corrupt')
+    const { facts, damage } = judgement.verdicts[index] as Extract<Verdict, { kind: 'corrupt' }>
+    if (facts.header === 'version') return undefined
+    const step = planStep(judgement, index, damage)
+    if (step === 'remove') {
+      copies.push(keepCopy(disk, directory, facts.name.name))
+      disk.remove(facts.path)
+      disk.syncDirectory(directory)
+    } else {
+      const rebuilt = rebuildSegment(disk, directory, step)
+      const file = join(directory, step.name.name)
+      lost.push(...rebuilt.lost.map(({ first, last }) => ({ firstSequence: first, lastSequence: last, file, reason: damage.reason })))
+      if (rebuilt.copy !== undefined) copies.push(rebuilt.copy)
+    }
+    judgement = judge(gatherFacts(disk, directory))
+  }
+  return { lost, copies }
+}
+
+/** What is to be done about one corrupt segment, all before it being sound. */
+function planStep(judgement: Judgement, index: number, damage: Damage): RebuildPlan | 'remove' {
+  const { facts } = judgement.verdicts[index]!
+  const before = judgement.verdicts.slice(0, index).findLast((verdict) => verdict.kind === 'keep' || verdict.kind === 'seal')
+  const known = firstSequenceOf(facts)
+  const first = before === undefined ? known ?? headerFirst(facts) ?? damage.firstSequence : before.lastSequence + 1
+  const lastTicks = before === undefined ? 0n : ticksOf(before.facts)
+  const previousUuid = before?.facts.name.uuid ?? new Uint8Array(16)
+  const common = { previousUuid, lastTicks, cursors: judgement.cursors }
+  const missing = before === undefined ? undefined : missingBefore(facts, before.facts.name.uuid)
+  if (missing !== undefined && known !== undefined && known >= first) return { ...common, name: missing, first, last: known - 1, exists: false }
+  const following = judgement.verdicts.slice(index + 1).map((verdict) => firstSequenceOf(verdict.facts)).find((sequence) => sequence !== undefined)
+  const last = following === undefined ? Math.max(judgement.lastSequence, lastOf(facts)) : following - 1
+  // Another segment has all of its sequences, and it is not needed as a link to the next one.
+  if (last < first && !isNamed(judgement, index, facts.name.uuid)) return 'remove'
+  return { ...common, name: facts.name, first, last: Math.max(last, first - 1), exists: true }
+}
+
+/** The segment that this one names as the one before it, if that is another one than `uuid`. */
+function missingBefore(facts: SegmentFacts, uuid: Uint8Array): SegmentName | undefined {
+  const previous = facts.scan?.previousUuid ?? facts.sealed?.previousUuid
+  if (previous === undefined || Buffer.compare(previous, uuid) === 0) return undefined
+  return segmentNameOf(previous)
+}
+
+function isNamed(judgement: Judgement, index: number, uuid: Uint8Array): boolean {
+  const next = judgement.verdicts[index + 1]?.facts
+  const previous = next?.scan?.previousUuid ?? next?.sealed?.previousUuid
+  return previous !== undefined && Buffer.compare(previous, uuid) === 0
+}
+
+function headerFirst({ header }: SegmentFacts): number | undefined {
+  return typeof header === 'string' ? undefined : header.firstSequence
+}
+
+function lastOf({ header, scan, foreign }: SegmentFacts): number {
+  return Math.max(foreign?.lastSequence ?? 0, scan?.lastSequence ?? 0, typeof header !== 'string' && header.sealed ? header.lastSequence : 0)
+}
+
+function ticksOf({ header, scan, foreign }: SegmentFacts): bigint {
+  return foreign?.lastTicks ?? scan?.lastTicks ?? (typeof header === 'string' ? 0n : header.lastTicks)
+}

@@ -1,0 +1,137 @@
+/**
+ * Walking a segment's frames past damage.
+ *
+ * Behind a damaged place frames go on, first choice first: where the damaged one's own length says, if the next frame stands there; else at the next
+ * bytes that are a frame by magic, length and checksum. (Entries may hold bytes of other logs, so what is found must fit: an entry with one of the
+ * sequences that are missing, or a control frame of this very place.) No byte is passed, and none checked, more than a few times, so
+ * that planted bytes cannot make this quadratic.
+ */
+
+import type { DiskFile } from '../disk/disk.js'
+import { controlKind, decodeRange } from '../format/control-layout.js'
+import { checkFrame, FRAME_DATA, FRAME_MAGIC, FRAME_OVERHEAD, frameSequence, frameSize, frameTicks } from '../format/frame-layout.js'
+import { SEGMENT_HEADER_BYTES } from '../format/segment-layout.js'
+import { decodeTrailer, type Cursor } from '../format/trailer-layout.js'
+import { checkBlocking, FrameWindow } from '../segment/frame-window.js'
+
+const BLOCK_BYTES = 1024 * 1024
+const MAGIC = Buffer.alloc(4)
+MAGIC.writeUInt32LE(FRAME_MAGIC)
+
+/** The segment that is walked. */
+export interface WalkedSegment {
+  readonly file: DiskFile
+  readonly fileBytes: number
+  readonly uuid: Uint8Array
+}
+
+/** What was found. Sequences ascend; what lies between two pieces is lost. */
+export type SoundPiece =
+  | { readonly kind: 'entry'; readonly first: number; readonly last: number; readonly ticks: bigint; readonly frame: Uint8Array }
+  | { readonly kind: 'aborted' | 'gap'; readonly first: number; readonly last: number }
+  | { readonly kind: 'cursors'; readonly cursors: readonly Cursor[] }
+
+/** Where frames are sound again. */
+export interface ResumePoint {
+  readonly offset: number
+  /** The first sequence there; that of the next entry where a control frame stands. */
+  readonly sequence: number
+}
+
+/** The sound frames of a segment with sequences from `from` to `to`, in order. Blocks. */
+export function* walkSound(segment: WalkedSegment, from: number, to: number): Generator<SoundPiece, void, undefined> {
+  const budget = { bytes: 4 * segment.fileBytes }
+  let next = from
+  let lastTicks = 0n
+  let window = new FrameWindow(SEGMENT_HEADER_BYTES, segment.fileBytes, BLOCK_BYTES)
+  while (window.offset < segment.fileBytes && next <= to) {
+    const size = checkBlocking(window, segment.file)
+    if (typeof size === 'number') {
+      const piece = pieceAt(window, size, segment.uuid)
+      const isInOrder = piece !== undefined && (piece.kind === 'cursors' || (piece.first >= next && piece.last <= to))
+      if (isInOrder && !(piece.kind === 'entry' && piece.ticks < lastTicks)) {
+        yield piece
+        if (piece.kind !== 'cursors') next = piece.last + 1
+        if (piece.kind === 'entry') lastTicks = piece.ticks
+      }
+      window.advance(size)
+      continue
+    }
+    const resume = soundAfter(segment, window.offset, next, to, budget)
+    if (resume === undefined) return
+    window = new FrameWindow(resume.offset, segment.fileBytes, BLOCK_BYTES)
+  }
+}
+
+function pieceAt({ bytes, view, at, offset }: FrameWindow, size: number, uuid: Uint8Array): SoundPiece | undefined {
+  const sequence = frameSequence(view, at)
+  if (sequence > 0) return { kind: 'entry', first: sequence, last: sequence, ticks: frameTicks(view, at), frame: bytes.subarray(at, at + size) }
+  const kind = controlKind(view, at, size)
+  if (kind === 'trailer') {
+    const cursors = decodeTrailer(bytes, view, at, size, offset, uuid)?.cursors
+    return cursors && { kind: 'cursors', cursors }
+  }
+  const range = kind === 'aborted' || kind === 'gap' ? decodeRange(view, at, size) : undefined
+  return range && { kind: kind as 'aborted' | 'gap', ...range }
+}
+
+/**
+ * Where sound frames go on behind the damage at `offset`, with a sequence from `next` to `to`, or with a control frame of this segment;
+ * undefined when they do not. Blocks.
+ */
+export function soundAfter(
+  segment: WalkedSegment, offset: number, next: number, to: number, budget = { bytes: 4 * segment.fileBytes },
+): ResumePoint | undefined {
+  const byLength = byItsLength(segment, offset, next, to)
+  // One entry lost at most: that length was right. Else it may be what is damaged, and frames go on before.
+  if (byLength !== undefined && byLength.sequence <= next + 1) return byLength
+  return byMagic(segment, offset + 1, next, to, budget) ?? byLength
+}
+
+function byItsLength({ file, fileBytes, uuid }: WalkedSegment, offset: number, next: number, to: number): ResumePoint | undefined {
+  const head = Buffer.alloc(FRAME_DATA)
+  if (file.read(head, offset) < head.length) return undefined
+  const view = new DataView(head.buffer, head.byteOffset, head.length)
+  const size = frameSize(view, 0, head.length, fileBytes - offset)
+  return typeof size === 'number' ? fitting({ file, fileBytes, uuid }, offset + size, next, to) : undefined
+}
+
+function byMagic(segment: WalkedSegment, from: number, next: number, to: number, budget: { bytes: number }): ResumePoint | undefined {
+  const { file, fileBytes } = segment
+  const block = Buffer.allocUnsafeSlow(Math.min(BLOCK_BYTES, Math.max(MAGIC.length, fileBytes - from)))
+  for (let offset = from; offset + FRAME_OVERHEAD <= fileBytes && budget.bytes > 0;) {
+    const length = file.read(block.subarray(0, Math.min(block.length, fileBytes - offset)), offset)
+    const bytes = block.subarray(0, length)
+    budget.bytes -= length
+    for (let at = bytes.indexOf(MAGIC); at >= 0 && budget.bytes > 0; at = bytes.indexOf(MAGIC, at + 1)) {
+      const found = fitting(segment, offset + at, next, to, budget)
+      if (found !== undefined) return found
+    }
+    if (length < MAGIC.length || offset + length >= fileBytes) return undefined
+    offset += length - (MAGIC.length - 1)
+  }
+  return undefined
+}
+
+/** The place at `offset`, if a sound frame stands there that belongs. */
+function fitting({ file, fileBytes, uuid }: WalkedSegment, offset: number, next: number, to: number, budget?: { bytes: number }): ResumePoint | undefined {
+  const head = Buffer.alloc(FRAME_DATA + 4)
+  if (file.read(head, offset) < FRAME_DATA) return undefined
+  const headView = new DataView(head.buffer, head.byteOffset, head.length)
+  const size = frameSize(headView, 0, head.length, fileBytes - offset)
+  const sequence = frameSequence(headView, 0)
+  if (typeof size !== 'number' || !(sequence === 0 || (sequence >= next && sequence <= to))) return undefined
+  if (budget !== undefined) budget.bytes -= size
+  const window = new FrameWindow(offset, fileBytes, size)
+  if (typeof checkBlocking(window, file) !== 'number') return undefined
+  const { bytes, view, at } = window
+  if (checkFrame(bytes, view, at, at + size, size) !== size) return undefined
+  if (sequence > 0) return { offset, sequence }
+  const kind = controlKind(view, at, size)
+  if (kind === 'trailer') {
+    const trailer = decodeTrailer(bytes, view, at, size, offset, uuid)
+    return trailer && trailer.lastSequence + 1 >= next ? { offset, sequence: trailer.lastSequence + 1 } : undefined
+  }
+  const range = kind === 'aborted' || kind === 'gap' ? decodeRange(view, at, size) : undefined
+  return range !== undefined && range.first >= next && range.last <= to ? { offset, sequence: range.first } : undefined
+}
