@@ -15,7 +15,7 @@ import type { Output } from './output.js'
 import { formatBytes, formatCount, formatSpan, formatTime, printable, renderTable } from './table.js'
 
 /** What somebody who only moves a cursor must not do: remove anything. */
-const KEEP_ALL: LogRetention = { maxBytes: Number.MAX_SAFE_INTEGER, maxAgeMs: Infinity, keepConsumed: true }
+export const KEEP_ALL: LogRetention = { maxBytes: Number.MAX_SAFE_INTEGER, maxAgeMs: Infinity, keepConsumed: true }
 
 /** A consumer, as the files tell. */
 interface ConsumerState {

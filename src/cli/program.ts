@@ -6,6 +6,7 @@ import { append, type AppendOptions } from './append.js'
 import { parseCount, parseSize, parseSpan, parseTime } from './argument-values.js'
 import { CommandError, describeError, STATUS } from './command-error.js'
 import { checkpoint, commit, consumers, seek, type CheckpointOptions } from './consumers.js'
+import { listDead, replayDead } from './dead.js'
 import { cat, tail, type EntryOptions, type TailOptions } from './entries.js'
 import { inspect } from './inspect.js'
 import { Output } from './output.js'
@@ -116,6 +117,12 @@ function addQueue(program: Command, { output, warn, finish }: Context): void {
   moving('seek').summary('set a consumer anywhere').description('Sets a consumer so that the entry with a sequence comes next, forwards or backwards.')
     .argument('<sequence>', 'the entry that comes next', parseCount(1))
     .action(async (directory: string, name: string, sequence: number) => finish(await seek(directory, name, sequence, output)))
+  const dead = program.command('dead').summary('list or replay what failed for good').description('Dead letters: entries that a consumer failed to handle for good.')
+  dead.command('list').description('Lists the dead letters that have not been replayed.').argument('<dir>', DIRECTORY).option('--json', 'one JSON object a line')
+    .action(async (directory: string, options: { json?: boolean }) => finish(await listDead(directory, options, output)))
+  dead.command('replay').description('Appends dead letters to the log again, as new entries for all its consumers, and removes them.')
+    .argument('<dir>', `${DIRECTORY}, which no writer may have open`).argument('[name]', 'only those of one dead-letter log')
+    .action(async (directory: string, name: string | undefined) => finish(await replayDead(directory, name, output)))
   program.command('checkpoint').summary('free segments that nobody needs').description('Frees the segments that every consumer has committed, and with options what is beyond them, the oldest first.')
     .argument('<dir>', `${DIRECTORY}, which no writer may have open`)
     .option('--max-age <span>', 'without consumers: also what is older', parseSpan)
