@@ -114,14 +114,15 @@ export class Tail {
     this.#durableMark = start.firstSequence - 1
   }
 
-  /** Header, first trailer, and zeros as far as the file does not reach yet. */
+  /** Header, first trailer, and zeros as far as a new file is allocated ahead. */
   #writeStart(fileBytes: number): void {
     const { preallocateBytes, maxBytes, cursors } = this.#start
     const header = encodeSegmentHeader({ ...tailHeader(this.firstSequence), recycled: fileBytes > 0 })
     const trailer = this.#encodeTrailer(SEGMENT_HEADER_BYTES, this.firstSequence, this.#lastSequence, this.#durableMark, cursors, this.#lastTicks)
     const used = header.length + trailer.length
-    this.#allocated = Math.max(used, fileBytes > 0 ? fileBytes : Math.min(preallocateBytes, maxBytes))
-    this.#file.write([header, trailer, ...zeros(this.#allocated - Math.max(used, fileBytes))], 0)
+    this.#file.write([header, trailer], 0)
+    this.#allocated = Math.max(used, fileBytes)
+    if (fileBytes === 0) this.#fill(Math.min(preallocateBytes, maxBytes))
     this.#noteTrailer(trailer, SEGMENT_HEADER_BYTES, true)
     this.#end = used
   }
@@ -208,15 +209,20 @@ export class Tail {
     const { preallocateBytes, maxBytes } = this.#start
     const upTo = Math.max(end, Math.min(this.#allocated + preallocateBytes, maxBytes))
     if (preallocateBytes === 0 || upTo <= this.#allocated) return
+    if (this.#fill(upTo)) this.#file.sync()
+  }
+
+  /** Writes zeros up to there. False on a full disk: there may be room for the batch itself, which else will tell. */
+  #fill(upTo: number): boolean {
+    if (upTo <= this.#allocated) return true
     try {
       this.#file.write(zeros(upTo - this.#allocated), this.#allocated)
     } catch (error) {
-      // On a full disk the batch itself will tell; there may be room for that.
-      if (isDiskFull(error)) return
+      if (isDiskFull(error)) return false
       throw error
     }
-    this.#file.sync()
     this.#allocated = upTo
+    return true
   }
 
   #encodeTrailer(offset: number, first: number, last: number, durable: number, cursors: readonly Cursor[] | undefined, ticks: bigint): Uint8Array {

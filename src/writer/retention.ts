@@ -45,8 +45,8 @@ export interface RetentionPlan {
  *
  * | segment | goes when |
  * | --- | --- |
- * | every consumer has committed it | at once; with `keepConsumed` as if there were no consumers |
- * | no consumers | it is too old, one too many, or bytes are over the limit |
+ * | every consumer has committed it | at once; with `keepConsumed` as if there were no consumers, or when the disk is full |
+ * | no consumers | it is too old, one too many, or bytes are over the limit; or the disk is full, and `whenOver` is `'drop-oldest'` |
  * | some consumer has not committed it | bytes are over the limit, or the disk is full, and `whenOver` is `'drop-oldest'` |
  */
 export function planRetention(state: RetentionState, options: RetentionOptions & { readonly maxBytes: number }): RetentionPlan {
@@ -56,8 +56,8 @@ export function planRetention(state: RetentionState, options: RetentionOptions &
   // One segment at a time is pushed out for a full disk: what it frees is tried first.
   let isPressed = state.isDiskFull
   for (const segment of segments) {
-    const isOver = bytes > options.maxBytes || (isPressed && options.whenOver === 'drop-oldest')
     const isConsumed = committed !== undefined && segment.lastSequence <= committed
+    const isOver = bytes > options.maxBytes || (isPressed && (isConsumed || options.whenOver === 'drop-oldest'))
     const isBeyond = isOver || segment.ageMs > options.maxAgeMs || segments.length - remove > options.maxSegments
     const mayGo = isConsumed ? !options.keepConsumed || isBeyond
       : committed === undefined ? isBeyond

@@ -213,13 +213,10 @@ export class Writer {
     const cursors = this.#cursors.take()
     if (cursors === undefined) return
     const { tail } = this.#tails
-    if (tail === undefined) {
-      this.#tails.ensure(this.#written + 1)
-    } else {
-      tail.mark(this.#durable, cursors)
-      this.#cursors.noteWritten()
-      this.#unsyncedSinceMs ??= performance.now()
-    }
+    if (tail === undefined) return void this.#tails.ensure(this.#written + 1)
+    tail.mark(this.#durable, cursors)
+    this.#cursors.noteWritten()
+    this.#unsyncedSinceMs ??= performance.now()
   }
 
   /** Before anything is removed: a segment that stays has a synced trailer with all cursors, else a torn tail could lose them, and the sequences. */
@@ -252,11 +249,17 @@ export class Writer {
     if (this.#isClosing && this.#pending === undefined && sequenceReached(this.#point.sequence, readHead(this.#ring).low)) return this.#close()
     this.#checkpointer.step(nowMs, () => this.#secureCursors())
     if (this.#tails.tail !== undefined && this.#tailDueMs() <= nowMs) this.#doWhatIsDue(nowMs)
-    if (this.#pending === undefined && this.#space.dueMs <= nowMs) this.#space.reserve()
+    if (this.#pending === undefined && this.#space.dueMs <= nowMs) this.#regainRoom()
     if (nowMs - this.#lastSweepMs >= MAX_SLEEP_MS) {
       this.#lastSweepMs = nowMs
       this.#dead.sweep(this.#point)
     }
+  }
+
+  /** The reserve must stand again before appends go on: what may go for it goes. */
+  #regainRoom(): void {
+    do this.#space.reserve()
+    while (this.#space.isFull && this.#checkpointer.makeRoom(() => this.#secureCursors()))
   }
 
   /** Seals the tail once everything that was claimed before the request is in it. */
@@ -341,8 +344,7 @@ export class Writer {
     counters[COUNTER.entries]! += batch.entryCount
     counters[COUNTER.bytes]! += batch.bytes
     counters[COUNTER.largestBatchBytes] = Math.max(counters[COUNTER.largestBatchBytes]!, batch.bytes)
-    for (const extent of batch.extents) {
-      if (extent.source === 'aborted') counters[COUNTER.aborted]! += extent.lastSequence - extent.firstSequence + 1
-    }
+    const aborted = batch.extents.filter((extent) => extent.source === 'aborted')
+    counters[COUNTER.aborted]! += aborted.reduce((sum, { firstSequence, lastSequence }) => sum + lastSequence - firstSequence + 1, 0)
   }
 }

@@ -1,0 +1,77 @@
+/** A real file system of a few MiB: an ext4 image, loop-mounted. Needs root and loop devices. */
+
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, statfsSync, truncateSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+
+const MIB = 2 ** 20
+
+function run(command: string, ...args: readonly string[]): void {
+  execFileSync(command, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+}
+
+/** A mounted disk; gone after the calling test, also when that failed. */
+export class SmallDisk {
+  readonly path: string
+
+  constructor(mebibytes: number) {
+    const root = mkdtempSync(join(tmpdir(), 'ringwal-disk-'))
+    const image = join(root, 'image')
+    this.path = join(root, 'mounted')
+    let isMounted = false
+    onTestFinished(() => {
+      // Lazily: what a failed test left open is no reason to leave the disk.
+      if (isMounted) run('umount', '-l', this.path)
+      rmSync(root, { recursive: true, force: true })
+    })
+    writeFileSync(image, '')
+    truncateSync(image, mebibytes * MIB)
+    run('mkfs.ext4', '-q', '-m', '0', image)
+    run('mkdir', this.path)
+    run('mount', '-o', 'loop', image, this.path)
+    isMounted = true
+  }
+
+  get freeBytes(): number {
+    const { bavail, bsize } = statfsSync(this.path)
+    return bavail * bsize
+  }
+
+  /** Takes room away until only so much is left; returns what gives it back. */
+  fillUntil(leftBytes: number): () => void {
+    const file = join(this.path, 'filler')
+    const chunk = Buffer.alloc(64 * 1024, 1)
+    const left = (): number => this.freeBytes - leftBytes
+    while (left() > 0) {
+      try {
+        writeFileSync(file, chunk.subarray(0, Math.min(chunk.length, left())), { flag: 'a', flush: true })
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+        break
+      }
+    }
+    return () => rmSync(file)
+  }
+}
+
+/** Why there can be no such disk here; undefined when there can. */
+export function smallDiskObstacle(): string | undefined {
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'it takes root on Linux'
+  const root = mkdtempSync(join(tmpdir(), 'ringwal-disk-'))
+  try {
+    const image = join(root, 'image')
+    writeFileSync(image, '')
+    truncateSync(image, 4 * MIB)
+    run('mkfs.ext4', '-q', image)
+    run('mkdir', join(root, 'mounted'))
+    run('mount', '-o', 'loop', image, join(root, 'mounted'))
+    run('umount', join(root, 'mounted'))
+    return undefined
+  } catch (error) {
+    return String((error as { stderr?: Buffer }).stderr ?? error).trim()
+  } finally {
+    rmSync(root, { recursive: true, force: true })
+  }
+}
