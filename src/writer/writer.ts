@@ -32,7 +32,7 @@ import type { WriterOptions } from './writer-options.js'
 
 /** How often the head is looked at before sleeping: some 10 µs, less than a futex sleep and wake-up take. */
 const SPINS = 200
-/** After this long without an entry, a trailer without a batch says that the last batch is durable. */
+/** After this long without an entry a trailer without a batch says that the last one is durable. */
 const SETTLE_AFTER_MS = 2
 /** The longest sleep: a producer may have died between publish and wake. Also the pace of looking for dead threads. */
 const MAX_SLEEP_MS = 250
@@ -54,7 +54,7 @@ export class Writer {
   #written: number
   /** Drained, but the disk had no room for it. */
   #pending: DrainedBatch | undefined
-  /** Since when something written has not been synced. */
+  /** Since when something is written and not synced. */
   #unsyncedSinceMs: number | undefined
   #lastActivityMs = 0
   #lastSweepMs = 0
@@ -120,8 +120,7 @@ export class Writer {
         return true
       } catch (error) {
         if (!isDiskFull(error)) throw error
-        if (this.#space.enterFull()) continue
-        if (this.#checkpointer.makeRoom(() => this.#secureCursors())) continue
+        if (this.#space.enterFull() || this.#checkpointer.makeRoom(() => this.#secureCursors())) continue
         if (this.#isClosing) throw error
         return false
       }
@@ -139,7 +138,7 @@ export class Writer {
     sleepForCommand(this.#ring, this.#point.sequence, lingerMs, () => this.#hasCommand())
   }
 
-  /** What dead producers hold of the head, once that is proved. */
+  /** What dead producers hold of the head, once proved. */
   #drainDead(): DrainedBatch | undefined {
     if (!this.#dead.owesHead(this.#point)) return undefined
     const range = this.#dead.inquire(this.#point)
@@ -199,10 +198,11 @@ export class Writer {
     acknowledge(this.#ring, sequence)
   }
 
-  /** Commits with nothing to append beside them get a trailer of their own, now and then. */
+  /** Commits with nothing to append get a trailer of their own, now and then. */
   #persistCursors(nowMs: number): void {
-    if (nowMs < this.#cursors.dueMs) return
     const { wanted } = this.#cursors
+    // A batch that is there already will carry them.
+    if (nowMs < this.#cursors.dueMs || (wanted === undefined && isPublished(this.#ring, this.#point.sequence))) return
     this.#writeCursors()
     if (this.#unsyncedSinceMs !== undefined && (wanted !== undefined || this.#options.durability === 'batch')) this.#sync()
     if (wanted !== undefined) this.#cursors.serve(wanted)
@@ -228,8 +228,8 @@ export class Writer {
 
   #hasCommand(): boolean {
     const { atomics, words } = this.#ring
-    return atomics.load(words, WORD.syncWanted) !== 0 || this.#isClosing
-      || atomics.load(words, WORD.settleWanted) !== 0 || atomics.load(words, WORD.rollWanted) !== atomics.load(words, WORD.rollDone)
+    return this.#isClosing || atomics.load(words, WORD.syncWanted) !== 0 || atomics.load(words, WORD.settleWanted) !== 0
+      || atomics.load(words, WORD.rollWanted) !== atomics.load(words, WORD.rollDone)
       || atomics.load(words, WORD.checkpointWanted) !== atomics.load(words, WORD.checkpointDone)
       || this.#cursors.dueMs <= performance.now()
   }
