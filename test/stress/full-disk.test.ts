@@ -181,16 +181,7 @@ describe.skipIf(obstacle !== undefined)('on a disk of 64 MiB that is filled to t
     const disk = new SmallDisk(64)
     disk.fillUntil(64 * 1024)
     const log = await open(disk)
-    let refused: unknown
-    for (let number = 1; refused === undefined; number++) {
-      try {
-        log.append(text(number))
-      } catch (error) {
-        refused = error
-      }
-      await new Promise((resolve) => setImmediate(resolve))
-    }
-    expect(refused).toMatchObject({ code: 'ERR_WAL_DISK_FULL' })
+    expect((await appendUntilRefused(log)).code).toBe('ERR_WAL_DISK_FULL')
     for await (const entry of log.read()) expect(entry.text()).toBe(text(entry.sequence))
   })
 

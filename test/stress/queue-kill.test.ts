@@ -83,6 +83,23 @@ test('200 SIGKILLs while appending, uploading, delivering, committing and checkp
   console.log(`queue kill: ${KILLS} kills, ${notes.durable.size} entries acknowledged, ${notes.files} of them files; ${notes.twice} delivered more than once`)
 })
 
+test('a commit that is told durable before it is would be found out', { timeout: 120_000 }, async () => {
+  const seed = runSeed()
+  const random = seededRandom(seed)
+  const root = temporaryDirectory()
+  const notes = new Notes()
+  for (let round = 0; round < 100 && notes.faults.length === 0; round++) {
+    const file = join(root, `notes-${round}`)
+    const child = startChild(CHILD, [join(root, 'log'), file, String(round), String(below(random, 2 ** 30)), 'premature'])
+    await child.untilOutput('open\n')
+    await sleep(below(random, LIFE_MS))
+    child.process.kill('SIGKILL')
+    await child.end
+    if (existsSync(file)) notes.take(readFileSync(file, 'utf8'), round)
+  }
+  expect(notes.faults.some((fault) => fault.includes('again, though its commit was durable')), `SEED=${seed}`).toBe(true)
+})
+
 /** All was consumed: no segment but the newest is left, no blob, nothing half-made. */
 async function expectNoLeak(directory: string): Promise<void> {
   const names = readdirSync(directory)

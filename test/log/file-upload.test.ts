@@ -1,0 +1,218 @@
+import { createHash } from 'node:crypto'
+import { execFileSync } from 'node:child_process'
+import { createReadStream, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { openLog, readLog, type EntryFile, type FileSource, type Log, type LogOptions } from '../../dist/src/index.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
+
+async function open(directory: string, options: Partial<LogOptions> = {}): Promise<Log> {
+  const log = await openLog({ directory, reserveBytes: 0, ...options })
+  onTestFinished(() => log.close())
+  return log
+}
+
+const contentOf = async (file: EntryFile): Promise<Buffer> => Buffer.concat(await file.open().toArray() as Buffer[])
+const blobsOf = (log: Log): string[] => readdirSync(join(log.directory, 'blobs')).filter((name) => name !== 'incoming')
+const incomingOf = (log: Log): string[] => readdirSync(join(log.directory, 'blobs', 'incoming'))
+
+describe('appendFile', () => {
+  test('takes a path, a stream, or any iterable; the file comes back as it was, with its metadata, in every way of reading', async () => {
+    const root = temporaryDirectory()
+    const log = await open(join(root, 'log'))
+    const bytes = Buffer.alloc(700_000, 'some bytes ')
+    writeFileSync(join(root, 'file'), bytes)
+    const sources: FileSource[] = [join(root, 'file'), createReadStream(join(root, 'file')), [bytes.subarray(0, 5), bytes.subarray(5)], (function* () { yield bytes })()]
+    const metadata = { name: 'x', tags: ['a', 'ü'], n: null }
+    for (const [index, source] of sources.entries()) {
+      const receipt = await log.appendFile(source, { metadata })
+      expect(receipt).toMatchObject({ sequence: index + 1, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') })
+      expect(log.durableSequence).toBeGreaterThanOrEqual(receipt.sequence)
+    }
+    expect(await log.appendFile([])).toMatchObject({ sequence: 5, bytes: 0 })
+    expect(await log.appendFile(['text, ', 'too: ü'])).toMatchObject({ sequence: 6, bytes: 13 })
+    await log.write('no file')
+    for await (const entry of log.read({ limit: 4 })) {
+      expect(entry.file).toMatchObject({ metadata, bytes: bytes.length })
+      expect((await contentOf(entry.file!)).equals(bytes)).toBe(true)
+    }
+    expect((await contentOf((await log.get(5))!.file!)).length).toBe(0)
+    for await (const entry of readLog(log.directory, { fromSequence: 6, limit: 1, includeWritten: true })) expect((await contentOf(entry.file!)).toString()).toBe('text, too: ü')
+    expect((await log.get(7))!.file).toBeUndefined()
+    expect(statSync(join(log.directory, 'blobs')).mode & 0o077).toBe(0)
+    expect(statSync((await log.get(1))!.file!.path).mode & 0o077).toBe(0)
+    expect(incomingOf(log)).toEqual([])
+  })
+
+  test('many at a time each get their own', async () => {
+    const log = await open(temporaryDirectory())
+    await Promise.all(Array.from({ length: 20 }, async (_, number) => {
+      const { sequence } = await log.appendFile([`content ${number}`], { metadata: number })
+      const { file } = (await log.get(sequence))!
+      expect(file!.metadata).toBe(number)
+      expect((await contentOf(file!)).toString()).toBe(`content ${number}`)
+    }))
+    expect(blobsOf(log)).toHaveLength(20)
+  })
+
+  test('a large file takes little memory', { timeout: 120_000 }, async () => {
+    const log = await open(temporaryDirectory())
+    const total = 300 * 2 ** 20
+    const before = process.memoryUsage().arrayBuffers
+    let most = 0
+    const chunk = Buffer.alloc(2 ** 20, 7)
+    async function* chunks(): AsyncGenerator<Buffer> {
+      for (let done = 0; done < total; done += chunk.length) {
+        most = Math.max(most, process.memoryUsage().arrayBuffers - before)
+        yield chunk
+      }
+    }
+    const { sequence } = await log.appendFile(chunks())
+    let bytes = 0
+    for await (const piece of (await log.get(sequence))!.file!.open()) {
+      bytes += (piece as Buffer).length
+      most = Math.max(most, process.memoryUsage().arrayBuffers - before)
+    }
+    expect(bytes).toBe(total)
+    expect(most).toBeLessThan(total / 3)
+  })
+
+  test.each<[string, unknown, unknown, string]>([
+    ['a number', 7, undefined, 'source'],
+    ['an empty path', '', undefined, 'source'],
+    ['a path with a null byte', 'a\0b', undefined, 'source'],
+    ['null', null, undefined, 'source'],
+    ['metadata that JSON cannot tell', ['x'], { metadata: () => 1 }, 'options.metadata'],
+    ['metadata with a circle', ['x'], { metadata: (() => { const a: unknown[] = []; a.push(a); return a })() }, 'options.metadata'],
+    ['metadata that is too large', ['x'], { metadata: 'x'.repeat(2000) }, 'options.metadata'],
+    ['a wrong signal', ['x'], { signal: {} }, 'options.signal'],
+  ])('%s is refused, and nothing is made', async (_what, source, options, name) => {
+    const log = await open(temporaryDirectory(), { maxEntryBytes: 1000 })
+    await expect(log.appendFile(source as FileSource, options as object)).rejects.toThrow(expect.objectContaining({ message: expect.stringContaining(`"${name}"`) }))
+    expect(readdirSync(log.directory).filter((each) => each === 'blobs')).toEqual([])
+    expect(log.lastSequence).toBe(0)
+  })
+
+  test('a source that fails, or yields what are no bytes, leaves nothing behind', async () => {
+    const root = temporaryDirectory()
+    const log = await open(join(root, 'log'))
+    const cause = new Error('the camera is gone')
+    async function* failing(): AsyncGenerator<string> {
+      yield 'begin'
+      throw cause
+    }
+    await expect(log.appendFile(failing())).rejects.toBe(cause)
+    await expect(log.appendFile([7 as never])).rejects.toThrow(TypeError)
+    await expect(log.appendFile(join(root, 'nowhere'))).rejects.toMatchObject({ code: 'ERR_WAL_IO', cause: { code: 'ENOENT' } })
+    await expect(log.appendFile(root)).rejects.toMatchObject({ code: 'ERR_WAL_IO' })
+    execFileSync('mkfifo', [join(root, 'fifo')])
+    await expect(log.appendFile(join(root, 'fifo'))).rejects.toMatchObject({ code: 'ERR_WAL_IO', cause: { code: 'EINVAL' } })
+    expect(incomingOf(log)).toEqual([])
+    expect(blobsOf(log)).toEqual([])
+    expect(log.lastSequence).toBe(0)
+  })
+
+  test('an abort while it is written ends it, and nothing is left', async () => {
+    const log = await open(temporaryDirectory())
+    const controller = new AbortController()
+    async function* slow(): AsyncGenerator<string> {
+      yield 'begin'
+      controller.abort(new Error('enough'))
+      yield 'more'
+    }
+    await expect(log.appendFile(slow(), { signal: controller.signal })).rejects.toThrow('enough')
+    await expect(log.appendFile(['x'], { signal: controller.signal })).rejects.toThrow('enough')
+    expect(incomingOf(log)).toEqual([])
+    expect(log.lastSequence).toBe(0)
+  })
+
+  test('after close it is refused', async () => {
+    const log = await openLog({ directory: temporaryDirectory(), reserveBytes: 0 })
+    await log.close()
+    await expect(log.appendFile(['x'])).rejects.toMatchObject({ code: 'ERR_WAL_CLOSED' })
+  })
+})
+
+describe('a file that is not as it was', () => {
+  test.each<[string, (path: string) => void]>([
+    ['missing', (path) => rmSync(path)],
+    ['cut short', (path) => truncateSync(path, 100)],
+    ['longer', (path) => writeFileSync(path, 'more', { flag: 'a' })],
+    ['changed', (path) => {
+      const bytes = readFileSync(path)
+      bytes[5]! ^= 1
+      writeFileSync(path, bytes)
+    }],
+  ])('%s: the stream fails and says which entry it is; others do not', async (_what, damage) => {
+    const log = await open(temporaryDirectory())
+    await log.write('before')
+    const { sequence } = await log.appendFile(['x'.repeat(300_000)])
+    await log.appendFile(['sound'])
+    const { file } = (await log.get(sequence))!
+    damage(file!.path)
+    await expect(contentOf(file!)).rejects.toMatchObject({ code: 'ERR_WAL_BLOB', file: file!.path, firstSequence: sequence })
+    expect((await contentOf((await log.get(sequence + 1))!.file!)).toString()).toBe('sound')
+  })
+
+  test('bytes that only look like a file entry are an entry, with no path out of them', async () => {
+    const log = await open(temporaryDirectory())
+    await log.write('\0ringwal-file-1\0{"uuid":"../../../etc/passwd","bytes":1,"sha256":"x"}')
+    await log.write(`\0ringwal-file-1\0${JSON.stringify({ uuid: '0'.repeat(32), bytes: 3, sha256: '0'.repeat(64) })}`)
+    expect((await log.get(1))!.file).toBeUndefined()
+    const { file } = (await log.get(2))!
+    expect(file!.path).toBe(join(log.directory, 'blobs', '0000000000000002.blob'))
+    await expect(contentOf(file!)).rejects.toMatchObject({ code: 'ERR_WAL_BLOB' })
+  })
+})
+
+describe('opening', () => {
+  test('puts a file in its place whose entry is there, and removes what has none', async () => {
+    const directory = temporaryDirectory()
+    const first = await openLog({ directory, reserveBytes: 0 })
+    await first.write('before')
+    await first.appendFile(['found again'])
+    await first.close()
+    const incoming = join(directory, 'blobs', 'incoming')
+    const { uuid } = JSON.parse(await textOf(directory, 2)) as { uuid: string }
+    // As a crash leaves them: the last rename undone, an upload without an entry, one unfinished, one of an entry that was lost.
+    renameSync(join(directory, 'blobs', '0000000000000002.blob'), join(incoming, `0000000000000001-${uuid}.blob`))
+    writeFileSync(join(incoming, `0000000000000001-${'a'.repeat(32)}.blob`), 'nobody knows me')
+    writeFileSync(join(incoming, `${'b'.repeat(32)}.part`), 'half')
+    writeFileSync(join(directory, 'blobs', '0000000000000009.blob'), 'beyond the end')
+    mkdirSync(join(incoming, 'not mine'))
+    const log = await open(directory)
+    expect(blobsOf(log)).toEqual(['0000000000000002.blob'])
+    expect(incomingOf(log)).toEqual(['not mine'])
+    expect((await contentOf((await log.get(2))!.file!)).toString()).toBe('found again')
+  })
+
+  async function textOf(directory: string, sequence: number): Promise<string> {
+    for await (const entry of readLog(directory, { fromSequence: sequence, limit: 1 })) return entry.text().slice(16)
+    throw new Error('not there')
+  }
+})
+
+test('files go with their entries, and count as bytes of the log', async () => {
+  const log = await open(temporaryDirectory(), { retention: { maxBytes: 4 * 2 ** 20 } })
+  for (let number = 0; number < 12; number++) {
+    await log.appendFile([Buffer.alloc(2 ** 20, number)])
+    await log.roll()
+  }
+  await log.checkpoint()
+  const first = log.segments()[0]!.firstSequence
+  expect(first).toBeGreaterThan(8)
+  expect(blobsOf(log).map((name) => Number.parseInt(name, 10))).toEqual(Array.from({ length: 12 - first + 1 }, (_, index) => first + index))
+})
+
+test('a tail with many bytes of files is sealed by itself, so that they can go', async () => {
+  const log = await open(temporaryDirectory(), { maxSegmentBytes: 2 ** 20 })
+  const consumer = log.consumer('uploader')
+  let seen = 0
+  const running = consumer.run(() => void seen++)
+  for (let number = 0; number < 5; number++) await log.appendFile([Buffer.alloc(2 ** 20, number)])
+  while (seen < 5 || consumer.progress.lag > 0) await new Promise((resolve) => setImmediate(resolve))
+  await consumer.committed(5)
+  while (blobsOf(log).length > 1) await log.checkpoint()
+  await consumer.stop()
+  await running
+})
