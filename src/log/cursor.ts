@@ -6,6 +6,7 @@ import {
   seekCursor, type CursorHold,
 } from '../ring/cursors.js'
 import { isServed, request } from '../ring/commands.js'
+import { endError } from '../ring/life.js'
 import type { Ring } from '../ring/ring.js'
 import type { WaitOptions } from './producer.js'
 import type { Waiters } from './waiters.js'
@@ -48,6 +49,11 @@ export class LogCursor {
   /** The last sequence whose commit is on disk; 0 until the first commit, or seek, of this epoch is. */
   get durable(): number {
     return durableCursor(this.#port.ring, this.#hold) ?? 0
+  }
+
+  /** Throws when the log has ended. */
+  assertOpen(): void {
+    assertOpen(this.#port.ring)
   }
 
   /** Whether it has been neither sought elsewhere nor removed. */
@@ -116,8 +122,9 @@ export class LogCursors {
     return base === undefined ? undefined : new LogCursor(this.#port, name, holdCursor(this.#port.ring, base))
   }
 
-  /** A new cursor after which the entry behind `sequence` comes next. Throws `ERR_WAL_TOO_MANY_CONSUMERS`. */
+  /** A new cursor after which the entry behind `sequence` comes next. Throws `ERR_WAL_TOO_MANY_CONSUMERS`, and when the log has ended. */
   add(name: string, sequence: number): LogCursor {
+    assertOpen(this.#port.ring)
     return new LogCursor(this.#port, name, addCursor(this.#port.ring, name, sequence))
   }
 
@@ -129,6 +136,7 @@ export class LogCursors {
   /** Removes a cursor; resolves when it is gone from the disk. False when there is none. */
   async remove(name: string): Promise<boolean> {
     const { ring, waiters } = this.#port
+    assertOpen(ring)
     const base = findCursor(ring, name)
     if (base === undefined) return false
     removeCursor(ring, base)
@@ -136,4 +144,9 @@ export class LogCursors {
     await waiters.until(() => isServed(ring, 'cursors', ticket), undefined)
     return true
   }
+}
+
+function assertOpen(ring: Ring): void {
+  const error = endError(ring)
+  if (error !== undefined) throw error
 }

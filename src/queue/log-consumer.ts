@@ -181,6 +181,7 @@ export class LogConsumer implements Consumer {
 
   #begin(): void {
     if (this.#isBusy) throw new WalError('ERR_WAL_BUSY', `the consumer ${JSON.stringify(this.name)} runs already`)
+    this.#cursor.assertOpen()
     if (!this.#cursor.isCurrent) throw new WalError('ERR_WAL_CURSOR', `the consumer ${JSON.stringify(this.name)} has been deleted`)
     this.#isBusy = true
     this.#isStopping = false
