@@ -88,13 +88,15 @@ export function recover(disk: Disk, directory: string, salvages = false): Recove
     salvage = done
     judgement = judge(gatherFacts(disk, directory))
   }
+  const isChanged = judgement.verdicts.some((verdict) => verdict.kind !== 'keep')
+  for (const verdict of judgement.verdicts) if (verdict.kind === 'remove') disk.remove(verdict.facts.path)
+  // Before anything is sealed: the crash may have come before a tail's name was durable, and of a sealed segment nobody doubts it again.
+  if (isChanged) disk.syncDirectory(directory)
   const cuts: RecoveryCut[] = []
   const segments: RecoveredSegment[] = []
   let entries = 0
-  let isChanged = false
   for (const verdict of judgement.verdicts) {
     if (verdict.kind === 'remove') {
-      disk.remove(verdict.facts.path)
       noteCut(cuts, verdict.facts.path, 0, verdict.facts.fileBytes, 'no valid header or first trailer', false)
     } else if (verdict.kind === 'seal') {
       segments.push(segmentOf(verdict, rewriteAndSeal(disk, verdict, cuts)))
@@ -103,9 +105,7 @@ export function recover(disk: Disk, directory: string, salvages = false): Recove
       segments.push(segmentOf(verdict, verdict.facts.fileBytes))
       if (typeof verdict.facts.header !== 'string') entries += (verdict.facts.foreign ?? verdict.facts.header).entryCount
     }
-    isChanged ||= verdict.kind !== 'keep'
   }
-  if (isChanged) disk.syncDirectory(directory)
   return describe(judgement, segments, {
     entries, cuts, lost: salvage.lost, salvaged: salvage.copies, cleanClose: !isChanged && salvage.copies.length === 0 && salvage.lost.length === 0,
     durationMs: performance.now() - startMs,
