@@ -35,7 +35,10 @@ export class DiskSpace {
     this.#disk = disk
     this.#directory = directory
     this.#reserveBytes = reserveBytes
-    this.#isReserved = reserveBytes === 0 || reserveSize(disk, directory) === reserveBytes
+    const isThere = reserveBytes > 0 && reserveSize(disk, directory) === reserveBytes
+    // Of another size it was made under other options, or a crash came in between.
+    if (!isThere) removeReserve(disk, directory)
+    this.#isReserved = isThere || reserveBytes === 0
   }
 
   /** Whether the disk was found full, and is not known to have room again. */
