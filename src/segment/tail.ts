@@ -78,15 +78,17 @@ export class Tail {
   static create(disk: Disk, start: TailStart, spare?: TailSpare): Tail {
     const name = createSegmentName(start.createdMs)
     const path = join(start.directory, name.name)
-    // A spare may be written to before its new name is durable: the old one is nobody's, and its header is zero.
-    if (spare !== undefined) disk.rename(spare.path, path)
     const tail = new Tail(spare?.file ?? disk.create(path), name, start)
+    let present = spare?.path ?? path
     try {
+      // A spare may be written to before its new name is durable: the old one is nobody's, and its header is zero.
+      if (spare !== undefined) disk.rename(spare.path, path)
+      present = path
       tail.#writeStart(spare?.bytes ?? 0)
     } catch (error) {
       // The next attempt has another name; with both there after a power cut, neither of them whole, this one would count as damaged.
       tail.#file.close()
-      disk.remove(path)
+      disk.remove(present)
       disk.syncDirectory(start.directory)
       throw error
     }
