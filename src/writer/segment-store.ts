@@ -17,7 +17,7 @@
  */
 
 import { join } from 'node:path'
-import type { Disk } from '../disk/disk.js'
+import { isDiskFull, type Disk } from '../disk/disk.js'
 import { isSpareName, spareName } from '../format/segment-name.js'
 import { SEGMENT_HEADER_BYTES } from '../format/segment-layout.js'
 import type { RecoveredSegment } from '../recovery/recover.js'
@@ -111,15 +111,25 @@ export class SegmentStore {
     if (spare === undefined) this.#disk.remove(segment.path)
     else this.#disk.rename(segment.path, spare)
     this.#disk.syncDirectory(this.#directory)
-    if (spare !== undefined) this.#prepare(spare, segment.bytes)
+    // From here on it is no segment any more, whatever becomes of its file.
     this.#segments.shift()
     this.bytes -= segment.bytes
+    if (spare !== undefined) this.#prepare(spare, segment.bytes)
   }
 
   #prepare(path: string, bytes: number): void {
     this.#disk.unprotect(path)
     const file = this.#disk.open(path, 'write')
-    file.write([NO_HEADER], 0)
+    try {
+      file.write([NO_HEADER], 0)
+    } catch (error) {
+      if (!isDiskFull(error)) throw error
+      // Where writing over old bytes takes new blocks, a full disk needs these.
+      file.close()
+      this.#disk.remove(path)
+      this.#disk.syncDirectory(this.#directory)
+      return
+    }
     file.sync()
     this.#spares.push({ path, file, bytes })
   }
