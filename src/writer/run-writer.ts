@@ -64,7 +64,7 @@ export async function runWriter(start: WriterStart, reply: (message: WriterReply
 }
 
 /** Recovery needs room for an index at most; on a full disk the reserve is given up for it. */
-function recoverWithRoom(disk: Disk, { directory, salvages }: WriterRequest): Recovered {
+export function recoverWithRoom(disk: Disk, { directory, salvages }: Pick<WriterRequest, 'directory' | 'salvages'>): Recovered {
   try {
     return recover(disk, directory, salvages)
   } catch (error) {

@@ -7,14 +7,18 @@
  */
 
 import type { Recovered } from '../../dist/src/recovery/recover.js'
+import { basename } from 'node:path'
 import { MemoryDisk, PowerCut, systemError, type CrashOptions, type Operation } from '../model/memory-disk.js'
 import { below, seededRandom, type Random } from '../model/random.js'
+import { isDiskFull } from '../../dist/src/disk/disk.js'
+import { Ballast } from './ballast.js'
 import type { Code } from './code-under-test.js'
 import { CursorHistory } from './cursor-history.js'
 import { History, type Found } from './history.js'
-import { readImage, Violation } from './log-image.js'
+import { readImage, Violation, type LogImage } from './log-image.js'
 import { LogSession } from './log-session.js'
-import { act, appendSomething, chance, DIRECTORY, drawRules, drawSessionOptions, EntryMaker, passTime, pick } from './script.js'
+import { Removals } from './removals.js'
+import { act, actOnCursors, appendSomething, chance, DIRECTORY, drawRules, drawSessionOptions, EntryMaker, passTime, pick } from './script.js'
 import { SimulatedTime } from './simulated-time.js'
 
 /** What was seen. */
@@ -33,20 +37,28 @@ export interface Tally {
   reopened: number
   entries: number
   commits: number
-  /** Requests to make cursors durable that were served. */
+  seeks: number
+  /** Requests that were served: to make cursors durable, to free segments. */
   cursorsServed: number
   checkpoints: number
-  /** Segments removed, freed to be used again, and used again; writes that found no room. */
+  /** Segments removed, freed to be used again, and used again. */
   removed: number
   freed: number
   recycled: number
-  fullDisks: number
+  /** Operations that were told of a full disk, disks that other programs filled, and what became of it: recoveries that had to wait, logs that failed at their end. */
+  refusals: number
+  filled: number
+  fullRecoveries: number
+  fullCloses: number
+  /** Reserves made, and given up. */
+  reserved: number
+  reservesUsed: number
 }
 
 export function newTally(): Tally {
   return {
-    cases: 0, points: 0, distinct: 0, nested: 0, faults: 0, sessions: 0, reopened: 0, entries: 0, commits: 0, cursorsServed: 0, checkpoints: 0,
-    removed: 0, freed: 0, recycled: 0, fullDisks: 0,
+    cases: 0, points: 0, distinct: 0, nested: 0, faults: 0, sessions: 0, reopened: 0, entries: 0, commits: 0, seeks: 0, cursorsServed: 0, checkpoints: 0,
+    removed: 0, freed: 0, recycled: 0, refusals: 0, filled: 0, fullRecoveries: 0, fullCloses: 0, reserved: 0, reservesUsed: 0,
   }
 }
 
@@ -60,8 +72,21 @@ const TOLD_LINES = 60
 /** Of a hundred crashes, so many are the process's alone: the page cache survives. */
 const KILL_PERCENT = 8
 
-/** What a run will meet: the power goes off, an operation fails, or some writes in a row find no room. */
-interface Mishap { readonly kind: 'cut' | 'fault' | 'full'; readonly only: 'sync' | 'write' | undefined; left: number; times: number }
+/** Of a hundred disk operations, so many have a producer, or a consumer, do something meanwhile. */
+const BUSY_PERCENT = 10
+/** With a capacity: room for the reserve, and for what must be left beside it. */
+const CAPACITY_BYTES = 320 * 1024
+/** What may need room. */
+const ROOMY = ['create', 'rename', 'write'] as const
+
+/** What a run will meet: the power goes off, an operation fails, or some in a row find no room. */
+interface Mishap { readonly kind: 'cut' | 'fault' | 'full'; readonly only: readonly Operation['kind'][] | undefined; left: number; times: number }
+
+/** What a crash must leave: entries up to `last`, and no cursors from before that state. */
+interface Floor { readonly last: number; readonly state: number }
+
+/** What was found on a disk. */
+interface Sight extends Found { readonly image: LogImage }
 
 /** Runs the case of this seed. Throws a {@link Violation} that names it, and tells what was done to the disk. */
 export function runCase(code: Code, seed: number, tally: Tally): void {
@@ -85,7 +110,10 @@ class CrashCase {
   readonly #history = new History()
   readonly #cursors = new CursorHistory()
   readonly #maker: EntryMaker
-  readonly #seen = new Map<number, Found>()
+  readonly #removals = new Removals()
+  readonly #seen = new Map<number, Sight>()
+  readonly #sectorBytes: number
+  #ballast: Ballast
   #disk: MemoryDisk
   #session: LogSession | undefined
   #sessions = 0
@@ -102,8 +130,11 @@ class CrashCase {
     this.#looking = seededRandom(~seed)
     this.#rules = drawRules(this.#random)
     this.#maker = new EntryMaker(this.#random)
-    this.#disk = new MemoryDisk({ sectorBytes: pick(this.#random, [128, 512, 512, 4096]) })
+    this.#sectorBytes = pick(this.#random, [128, 512, 512, 4096])
+    this.#disk = new MemoryDisk({ sectorBytes: this.#sectorBytes, capacityBytes: chance(this.#random, 50) ? CAPACITY_BYTES : Infinity })
     this.#disk.makeDirectory(DIRECTORY)
+    this.#ballast = new Ballast(this.#disk, this.#sectorBytes)
+    this.#ballast.create()
   }
 
   live(): void {
@@ -111,11 +142,22 @@ class CrashCase {
     for (let left = 1 + below(this.#random, 4); left > 0; left--) {
       this.#mishap = this.#drawMishap()
       this.#runOnce()
-      for (const [what, count] of Object.entries(this.#session?.seen ?? {})) this.#tally[what as 'commits'] += count
+      this.#countRun()
       this.#session = undefined
       passTime(this.time, this.#random)
     }
     this.#tally.entries += this.#history.last
+  }
+
+  #countRun(): void {
+    const session = this.#session
+    if (session === undefined) return
+    const { commits, seeks, served } = session.consumers
+    this.#tally.commits += commits
+    this.#tally.seeks += seeks
+    this.#tally.cursorsServed += served
+    this.#tally.checkpoints += session.checkpointsServed
+    this.#tally.filled += this.#ballast.fills
   }
 
   /** What was done to the disk, for who looks into a failure. */
@@ -130,9 +172,9 @@ class CrashCase {
   #drawMishap(): Mishap | undefined {
     const draw = below(this.#random, 100)
     if (draw < 35) return { kind: 'cut', only: undefined, left: below(this.#random, 50), times: 1 }
-    if (draw < 50) return { kind: 'fault', only: 'sync', left: below(this.#random, 12), times: 1 }
+    if (draw < 50) return { kind: 'fault', only: ['sync'], left: below(this.#random, 12), times: 1 }
     if (draw < 60) return { kind: 'fault', only: undefined, left: below(this.#random, 40), times: 1 }
-    if (draw < 80) return { kind: 'full', only: 'write', left: below(this.#random, 20), times: 1 + below(this.#random, 6) }
+    if (draw < 80) return { kind: 'full', only: ROOMY, left: below(this.#random, 25), times: 1 + below(this.#random, 12) }
     return undefined
   }
 
@@ -142,16 +184,22 @@ class CrashCase {
       this.#watch()
       this.#open()
       this.#doing = 'working'
-      for (let left = 5 + below(this.#random, 45); left > 0; left--) act(this.#session!, this.#disk, this.#maker, this.time, this.#random)
+      for (let left = 5 + below(this.#random, 45); left > 0; left--) act(this.#session!, this.#disk, this.#ballast, this.#maker, this.time, this.#random)
       if (chance(this.#random, 60)) this.#close()
       else this.#disk = this.#lose(this.#disk)
     } catch (error) {
       this.#disk.onOperation = undefined
       this.#tell(`${String(error)}`)
       if (error instanceof PowerCut) this.#disk = this.#disk.crash(this.#random, this.#rulesNow())
-      else if (typeof (error as NodeJS.ErrnoException).syscall === 'string') this.#afterFault(error)
-      else throw error
+      else if (typeof (error as NodeJS.ErrnoException).syscall !== 'string') throw error
+      else if (this.#mustLive(error)) throw new Violation(`the log fails while ${this.#doing}: ${String(error)}`, { cause: error })
+      else this.#afterFault(error)
     }
+  }
+
+  /** What the disk has done only ends a log when it is for good. */
+  #mustLive(error: unknown): boolean {
+    return isDiskFull(error) ? this.#doing !== 'closing' : (error as NodeJS.ErrnoException).code !== 'EIO'
   }
 
   #lose(disk: MemoryDisk): MemoryDisk {
@@ -166,38 +214,45 @@ class CrashCase {
     return this.#rules.garbage === 'written' && (this.#sessions > 1 || this.#session === undefined) ? { ...this.#rules, garbage: 'fresh' } : this.#rules
   }
 
-  #durableNow(): number {
+  #floorNow(): Floor {
     this.#floor = Math.max(this.#floor, this.#session?.durable ?? 0)
-    this.#session?.allowRemoval()
-    return this.#floor
+    this.#session?.consumers.look()
+    return { last: this.#floor, state: this.#cursors.durable }
   }
 
   /** Looks at crash points, lets producers append while the writer is busy, and brings the mishap about. */
   #watch(): void {
     const disk = this.#disk
     disk.onOperation = (operation) => {
-      const floor = this.#durableNow()
-      this.#tell(`${describe(operation)}; accepted ${this.#history.last}, durable ${floor}`)
-      this.#countRemoval(operation)
+      const floor = this.#floorNow()
+      this.#tell(`${describe(operation)}; accepted ${this.#history.last}, durable ${floor.last}, cursors ${floor.state} of ${this.#cursors.now}`)
+      this.#noteMove(disk, operation)
       if (chance(this.#looking, CRASH_PERCENT)) this.#crash(disk, floor)
-      if (this.#session !== undefined && chance(this.#random, 10)) appendSomething(this.#session, disk, this.#maker, this.#random)
+      if (this.#session !== undefined && chance(this.#random, BUSY_PERCENT)) appendSomething(this.#session, disk, this.#maker, this.#random)
+      if (this.#session !== undefined && chance(this.#random, BUSY_PERCENT)) actOnCursors(this.#session, this.#random)
       this.time.advance(this.#random() / 4)
       this.#meetMishap(operation)
     }
   }
 
-  #countRemoval({ kind, path, to }: Operation): void {
-    if (kind === 'remove' && path.endsWith('.wal')) this.#tally.removed++
-    if (kind === 'rename') this.#tally[to!.endsWith('.wal') ? 'recycled' : 'freed']++
+  /** Names that come and go: what is removed must be allowed to. */
+  #noteMove(disk: MemoryDisk, { kind, path, to }: Operation): void {
+    const session = this.#session
+    if (kind === 'create' && path.endsWith('reserve')) this.#tally.reserved++
+    if (kind === 'remove' && path.endsWith('reserve')) this.#tally.reservesUsed++
+    if (kind === 'rename' && to!.endsWith('.wal')) this.#tally.recycled++
+    if (session === undefined || !path.endsWith('.wal') || (kind !== 'remove' && kind !== 'rename')) return
+    const isSegment = this.#removals.note(disk, DIRECTORY, basename(path), session.options, this.#cursors, session.isDiskFull)
+    if (isSegment) this.#tally[kind === 'remove' ? 'removed' : 'freed']++
   }
 
   #meetMishap(operation: Operation): void {
     const mishap = this.#mishap
-    if (mishap === undefined || (mishap.only !== undefined && operation.kind !== mishap.only) || mishap.left-- > 0) return
+    if (mishap === undefined || (mishap.only?.includes(operation.kind) === false) || mishap.left-- > 0) return
     if (--mishap.times === 0) this.#mishap = undefined
-    const writtenBytes = below(this.#random, (operation.bytes ?? 0) + 1)
+    const writtenBytes = below(this.#random, (operation.bytes ?? 0) + (mishap.kind === 'full' ? 0 : 1))
     if (mishap.kind === 'cut') throw new PowerCut(writtenBytes)
-    this.#tally[mishap.kind === 'full' ? 'fullDisks' : 'faults']++
+    this.#tally[mishap.kind === 'full' ? 'refusals' : 'faults']++
     throw Object.assign(systemError(mishap.kind === 'full' ? 'ENOSPC' : 'EIO', operation.kind, operation.path), { writtenBytes })
   }
 
@@ -206,37 +261,58 @@ class CrashCase {
     this.#tally.sessions++
     if (this.#history.last > 0) this.#tally.reopened++
     this.#doing = 'opening'
+    this.#ballast = new Ballast(this.#disk, this.#sectorBytes)
+    if (chance(this.#random, 15)) this.#ballast.fill(below(this.#random, 2))
     const recovered = this.#recover(this.#disk)
-    const found = this.#compare(this.#disk, recovered, this.#floor)
-    this.#tell(`recovered ${found.last}`)
+    const found = this.#compare(this.#disk, recovered, this.#floorNow())
+    this.#tell(`recovered ${found.image.first} to ${found.last}`)
     this.#history.truncate(found.last)
     this.#floor = found.last
     this.#cursors.restart(recovered.cursors)
+    this.#removals.restart(found.image.first)
     const options = drawSessionOptions(this.#random)
     this.#tell(JSON.stringify(options.writer))
     this.#session = new LogSession(this.#code, this.#disk, options, recovered, this.time, this.#history, this.#cursors)
+    this.#checkNames(options.writer.reserveBytes)
   }
 
   #close(): void {
+    const session = this.#session!
+    if (chance(this.#random, 60)) {
+      this.#doing = 'catching up'
+      this.#ballast.empty()
+      if (this.#mishap?.kind === 'full') this.#mishap = undefined
+      session.catchUp()
+    }
     this.#doing = 'closing'
-    this.#session!.close(this.#random)
-    const floor = this.#durableNow()
-    if (floor !== this.#history.last) throw new Violation(`closed with ${floor} durable, ${this.#history.last} accepted`)
+    const committed = this.#cursors.now
+    session.close(this.#random)
+    const floor = this.#floorNow()
+    if (floor.last !== this.#history.last) throw new Violation(`closed with ${floor.last} durable, ${this.#history.last} accepted`)
     this.#doing = 'closed'
     this.#disk.onOperation = undefined
-    this.#crash(this.#disk, floor)
+    this.#cursors.noteDurable(committed)
+    this.#crash(this.#disk, this.#floorNow())
+    this.#checkNames(session.options.reserveBytes)
     const before = this.#disk.operations.length
     const recovered = this.#recover(this.#disk)
     if (this.#disk.operations.length !== before || !recovered.report.cleanClose) throw new Violation('opening after close() finds something to do')
     if (chance(this.#random, 50)) this.#disk = this.#lose(this.#disk)
   }
 
+  /** Nothing is left lying about: segments, and the reserve if there is to be one. */
+  #checkNames(reserveBytes: number): void {
+    const left = this.#disk.list(DIRECTORY).filter((name) => !name.endsWith('.wal') && !(reserveBytes > 0 && name === 'reserve'))
+    if (left.length > 0) throw new Violation(`left over: ${left.join(', ')}`)
+  }
+
   /** An operation has failed: the log is failed, and what was acknowledged before is all that is promised. */
   #afterFault(error: unknown): void {
-    const floor = this.#durableNow()
+    const floor = this.#floorNow()
+    if (this.#doing === 'closing' && isDiskFull(error)) this.#tally.fullCloses++
     this.#doing = 'after a failed operation'
     this.#session?.fail(error)
-    if (this.#durableNow() !== floor) throw new Violation('acknowledged after the failure')
+    if (this.#floorNow().last !== floor.last) throw new Violation('acknowledged after the failure')
     for (let times = 0; times < 4; times++) {
       this.#crash(this.#disk, floor)
       this.#look(this.#disk.clone(), floor, 1, undefined)
@@ -245,19 +321,20 @@ class CrashCase {
   }
 
   /** Some disks that may be found if all ended here. */
-  #crash(disk: MemoryDisk, floor: number): void {
+  #crash(disk: MemoryDisk, floor: Floor): void {
     for (let left = 1 + below(this.#looking, 3); left > 0; left--) {
       if (chance(this.#looking, KILL_PERCENT)) this.#look(disk.clone(), floor, 1, undefined)
       else this.#lookOnce(disk.crash(this.#looking, this.#rulesNow()), floor, 1)
     }
   }
 
-  /** The same disk recovers to the same log: only what was acknowledged may have changed since it was seen. */
-  #lookOnce(state: MemoryDisk, floor: number, depth: number): void {
+  /** The same disk recovers to the same log: only what must be there may have changed since it was seen. */
+  #lookOnce(state: MemoryDisk, floor: Floor, depth: number): void {
     const fingerprint = state.fingerprint()
     const known = this.#seen.get(fingerprint)
-    if (known !== undefined && known.last >= floor && this.#history.at(known.last) === known.lastEntry) this.#count(depth, false)
-    else this.#look(state, floor, depth, fingerprint)
+    if (known === undefined || known.last < floor.last || this.#history.at(known.last) !== known.lastEntry) return this.#look(state, floor, depth, fingerprint)
+    this.#count(depth, false)
+    this.#removals.check(known.image, this.#cursors.find(known.image.cursors, known.last, floor.state))
   }
 
   #count(depth: number, isDistinct: boolean): void {
@@ -267,7 +344,7 @@ class CrashCase {
   }
 
   /** Recovers a disk and compares; crashes within, and after. */
-  #look(state: MemoryDisk, floor: number, depth: number, fingerprint: number | undefined): void {
+  #look(state: MemoryDisk, floor: Floor, depth: number, fingerprint: number | undefined): void {
     this.#count(depth, fingerprint === undefined || !this.#seen.has(fingerprint))
     const rules = { ...this.#rules, garbage: this.#rules.garbage === 'none' ? 'none' : 'fresh' } as const
     const within: MemoryDisk[] = []
@@ -283,7 +360,7 @@ class CrashCase {
     if (fingerprint !== undefined) this.#seen.set(fingerprint, found)
     if (!isDeep) return
     for (const disk of within) this.#lookOnce(disk, floor, depth + 1)
-    this.#lookOnce(state.crash(this.#looking, rules), found.last, depth + 1)
+    this.#lookOnce(state.crash(this.#looking, rules), { last: found.last, state: this.#cursors.find(recovered.cursors, found.last, floor.state) }, depth + 1)
     if (chance(this.#looking, 20)) this.#recoverAgain(state, recovered)
   }
 
@@ -294,26 +371,34 @@ class CrashCase {
     if (second.nextSequence !== first.nextSequence || second.lastTicks < first.lastTicks) throw new Violation('a second recovery finds something else')
   }
 
+  /** As the writer's thread does it. Without room for it opening is refused, and whoever makes room can open the log. */
   #recover(disk: MemoryDisk): Recovered {
-    try {
-      return this.#code.recover(disk, DIRECTORY)
-    } catch (error) {
-      if (error instanceof PowerCut || typeof (error as NodeJS.ErrnoException).syscall === 'string') throw error
-      throw new Violation(`recovery refuses: ${(error as Error).message}`, { cause: error })
+    for (;;) {
+      try {
+        return this.#code.recoverWithRoom(disk, { directory: DIRECTORY, salvages: false })
+      } catch (error) {
+        if (error instanceof PowerCut) throw error
+        if (typeof (error as NodeJS.ErrnoException).syscall !== 'string') throw new Violation(`recovery refuses: ${(error as Error).message}`, { cause: error })
+        if (!isDiskFull(error)) throw error
+        this.#tally.fullRecoveries++
+        new Ballast(disk, this.#sectorBytes).empty()
+      }
     }
   }
 
-  #compare(disk: MemoryDisk, { nextSequence, lastTicks, report, cursors }: Recovered, floor: number): Found {
+  #compare(disk: MemoryDisk, { nextSequence, lastTicks, report, cursors }: Recovered, floor: Floor): Sight {
     const image = readImage(disk, DIRECTORY)
-    const found = this.#history.check(image, floor)
-    this.#cursors.check(cursors)
+    const found = this.#history.check(image, floor.last)
+    const state = this.#cursors.find(image.cursors, found.last, floor.state)
+    this.#removals.check(image, state)
+    this.#cursors.find(cursors, found.last, state)
     const beyond = cursors.find(({ sequence }) => sequence > found.last)
     if (beyond !== undefined) throw new Violation(`the cursor of ${beyond.name} stands at ${beyond.sequence}, the log ends with ${found.last}`)
     if (nextSequence !== found.last + 1) throw new Violation(`the log ends with ${found.last}, the next sequence would be ${nextSequence}`)
     if (report.lastSequence !== found.last) throw new Violation(`the log ends with ${found.last}, the report says ${report.lastSequence}`)
-    const lastOnDisk = image.at(-1)?.ticks ?? 0n
+    const lastOnDisk = image.entries.at(-1)?.ticks ?? 0n
     if (lastTicks < lastOnDisk) throw new Violation('the next timestamp may be below the last one on disk')
-    return found
+    return { ...found, image }
   }
 }
 

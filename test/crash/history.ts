@@ -1,6 +1,6 @@
 /** The oracle: what was accepted, in order, and what of it must, may and must not be there after a crash. */
 
-import { Violation, type ImageEntry } from './log-image.js'
+import { Violation, type LogImage } from './log-image.js'
 
 /** One sequence that was given out. */
 export interface Accepted {
@@ -21,12 +21,6 @@ export interface Found {
 /** The entries of one log, in order of sequence. */
 export class History {
   #accepted: Accepted[] = []
-  #removable = 0
-
-  /** Entries up to `sequence` were allowed to be removed at some time. */
-  allowRemoval(sequence: number): void {
-    this.#removable = Math.max(this.#removable, sequence)
-  }
 
   get last(): number {
     return this.#accepted.length
@@ -53,21 +47,19 @@ export class History {
    * Checks what is there against what was accepted: acknowledged up to `floor`, so all of that; beyond it a prefix, groups
    * whole; nothing else, and each with its own bytes and timestamp.
    */
-  check(image: readonly ImageEntry[], floor: number): Found {
-    const last = image.length
+  check({ first, entries }: LogImage, floor: number): Found {
+    const last = first - 1 + entries.length
     if (last < floor) throw new Violation(`lost: entries up to ${floor} were acknowledged, the log ends with ${last}`)
     if (last > this.last) throw new Violation(`foreign: ${this.last} entries were accepted, the log has ${last}`)
-    for (let index = 0; index < last; index++) {
-      const { data, ticks, isRemoved = false } = image[index]!
-      if (isRemoved && index < this.#removable) continue
-      if (isRemoved) throw new Violation(`lost: sequence ${index + 1} was removed, entries up to ${this.#removable} were allowed to go`)
-      const wanted = this.#accepted[index]!
+    for (const [index, { data, ticks }] of entries.entries()) {
+      const sequence = first + index
+      const wanted = this.at(sequence)!
       const isSame = data === undefined || wanted.data === undefined ? data === wanted.data : data.equals(wanted.data)
-      if (!isSame) throw new Violation(`sequence ${index + 1} should be ${show(wanted.data)}, it is ${show(data)}`)
-      if (data !== undefined && ticks !== wanted.ticks) throw new Violation(`sequence ${index + 1} has a timestamp that its producer was not told`)
+      if (!isSame) throw new Violation(`sequence ${sequence} should be ${show(wanted.data)}, it is ${show(data)}`)
+      if (data !== undefined && ticks !== wanted.ticks) throw new Violation(`sequence ${sequence} has a timestamp that its producer was not told`)
     }
     const lastEntry = this.at(last)
-    if (lastEntry !== undefined && image.at(-1)!.isRemoved !== true && lastEntry.lastOfGroup !== last) throw new Violation(`half a group: it ends with ${lastEntry.lastOfGroup}, the log with ${last}`)
+    if (lastEntry !== undefined && lastEntry.lastOfGroup !== last) throw new Violation(`half a group: it ends with ${lastEntry.lastOfGroup}, the log with ${last}`)
     return { last, lastEntry }
   }
 }

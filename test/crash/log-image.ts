@@ -6,6 +6,7 @@
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import type { Disk } from '../../dist/src/disk/disk.js'
+import type { Cursor } from '../../dist/src/format/trailer-layout.js'
 
 /** What a promise of the log says, and this run has shown to be false. */
 export class Violation extends Error {
@@ -19,34 +20,54 @@ export class Violation extends Error {
 export interface ImageEntry {
   readonly data: Buffer | undefined
   readonly ticks: bigint
-  /** Its segment has been removed. */
-  readonly isRemoved?: boolean
+}
+
+/** What the files of a log hold. */
+export interface LogImage {
+  /** The first sequence, whether or not there is an entry. */
+  readonly first: number
+  /** The entries from there on, one a sequence. */
+  readonly entries: ImageEntry[]
+  /** The segments' file names, in order. */
+  readonly names: readonly string[]
+  /** The cursors of the last trailer that carries them. */
+  readonly cursors: readonly Cursor[]
 }
 
 const HEADER = 128
 const OVERHEAD = 28
+/** In place of a number of cursors: they are as they were. */
+const UNCHANGED = 0xffffffff
 
-/** All sequences from 1 on. Throws a {@link Violation} on anything that a sealed log must not hold. */
-export function readImage(disk: Disk, directory: string): ImageEntry[] {
-  const entries: ImageEntry[] = []
-  // What came before the first file has been removed, or never was.
-  let previousUuid: string | undefined
+interface Reading {
+  first: number | undefined
+  readonly entries: ImageEntry[]
+  cursors: readonly Cursor[]
+  /** What came before the first file has been removed, or never was. */
+  previousUuid: string | undefined
+}
+
+/** All that there is. Throws a {@link Violation} on anything that a sealed log must not hold. */
+export function readImage(disk: Disk, directory: string): LogImage {
+  const reading: Reading = { first: undefined, entries: [], cursors: [], previousUuid: undefined }
+  const names: string[] = []
   for (const name of disk.list(directory).sort()) {
     const uuid = /^\d{14}-([0-9a-f]{32})\.wal$/.exec(name)?.[1]
     if (/^(reserve|[0-9a-f]{32}\.spare)$/.test(name)) continue
     if (uuid === undefined) throw new Violation(`a file that is no segment: ${name}`)
+    names.push(name)
     const file = disk.open(join(directory, name), 'read')
     const bytes = Buffer.alloc(file.size())
     file.read(bytes, 0)
     file.close()
     try {
-      readSegment(bytes, uuid, previousUuid, entries)
+      readSegment(bytes, uuid, reading)
     } catch (error) {
       throw error instanceof Violation ? new Violation(`${name}: ${error.message}`) : error
     }
-    previousUuid = uuid
+    reading.previousUuid = uuid
   }
-  return entries
+  return { first: reading.first ?? 1, entries: reading.entries, names, cursors: reading.cursors }
 }
 
 function must(condition: boolean, what: string, offset: number): asserts condition {
@@ -55,23 +76,28 @@ function must(condition: boolean, what: string, offset: number): asserts conditi
 
 const u64 = (bytes: Buffer, offset: number): number => Number(bytes.readBigUInt64LE(offset))
 
-function readSegment(bytes: Buffer, uuid: string, previousUuid: string | undefined, entries: ImageEntry[]): void {
+function readSegment(bytes: Buffer, uuid: string, reading: Reading): void {
   must(bytes.length >= HEADER && bytes.toString('latin1', 0, 4) === 'WAL!' && bytes.readUInt32LE(4) === 1, 'no header', 0)
   must(crc32(bytes.subarray(0, 124)) === bytes.readUInt32LE(124), 'the header has a wrong checksum', 124)
   must(bytes[56] === 1, 'not sealed after recovery', 56)
   must(u64(bytes, 48) === bytes.length, `${bytes.length} bytes, the header says ${u64(bytes, 48)}`, 48)
-  if (previousUuid === undefined) for (const before = u64(bytes, 8) - 1; entries.length < before;) entries.push({ data: undefined, ticks: 0n, isRemoved: true })
-  const first = entries.length + 1
-  must(u64(bytes, 8) === first, `begins with ${u64(bytes, 8)}, expected ${first}`, 8)
-  const read = readFrames(bytes, uuid, previousUuid, entries)
-  must(u64(bytes, 16) === entries.length, `ends with ${entries.length}, the header says ${u64(bytes, 16)}`, 16)
+  reading.first ??= u64(bytes, 8)
+  must(u64(bytes, 8) === lastOf(reading) + 1, `begins with ${u64(bytes, 8)}, expected ${lastOf(reading) + 1}`, 8)
+  const read = readFrames(bytes, uuid, reading)
+  must(u64(bytes, 16) === lastOf(reading), `ends with ${lastOf(reading)}, the header says ${u64(bytes, 16)}`, 16)
   must(u64(bytes, 40) === read.length, `${read.length} entries, the header says ${u64(bytes, 40)}`, 40)
   if (read.length === 0) return
   must(bytes.readBigInt64LE(24) === read[0]!.ticks, 'the header has another first timestamp', 24)
   must(bytes.readBigInt64LE(32) === read.at(-1)!.ticks, 'the header has another last timestamp', 32)
 }
 
-function readFrames(bytes: Buffer, uuid: string, previousUuid: string | undefined, entries: ImageEntry[]): ImageEntry[] {
+/** The last sequence read so far. */
+function lastOf({ first, entries }: Reading): number {
+  return first! + entries.length - 1
+}
+
+function readFrames(bytes: Buffer, uuid: string, reading: Reading): ImageEntry[] {
+  const { entries, previousUuid } = reading
   const read: ImageEntry[] = []
   let ticks = entries.at(-1)?.ticks ?? 0n
   let batchStart = HEADER
@@ -88,18 +114,21 @@ function readFrames(bytes: Buffer, uuid: string, previousUuid: string | undefine
     const sequence = u64(bytes, at + 8)
     const data = bytes.subarray(at + 24, end - 4)
     const letters = sequence === 0 ? data.toString('latin1', 0, 4) : 'entry'
+    const next = lastOf(reading) + 1
     if (letters === 'entry') {
-      must(sequence === entries.length + 1, `sequence ${sequence}, expected ${entries.length + 1}`, at)
+      must(sequence === next, `sequence ${sequence}, expected ${next}`, at)
       const entry = { data, ticks }
       entries.push(entry)
       read.push(entry)
     } else if (letters === 'ABT!') {
-      must(u64(data, 4) === entries.length + 1, `aborts ${u64(data, 4)}, expected ${entries.length + 1}`, at)
-      for (const last = u64(data, 12); entries.length < last;) entries.push({ data: undefined, ticks })
+      must(u64(data, 4) === next, `aborts ${u64(data, 4)}, expected ${next}`, at)
+      for (const last = u64(data, 12); lastOf(reading) < last;) entries.push({ data: undefined, ticks })
     } else if (letters === 'CMT!') {
       must(data.toString('hex', 8, 24) === uuid && u64(data, 24) === at, 'a trailer of another place', at)
-      must(u64(data, 32) === batchStart && u64(data, 48) === entries.length, 'a trailer that does not fit its batch', at)
+      must(u64(data, 32) === batchStart && u64(data, 48) === next - 1, 'a trailer that does not fit its batch', at)
       must(previousUuid === undefined || data.toString('hex', 68, 84) === previousUuid, 'a trailer that names another previous segment', at)
+      must(at > HEADER || data.readUInt32LE(84) !== UNCHANGED, 'a first trailer without cursors', at)
+      if (data.readUInt32LE(84) !== UNCHANGED) reading.cursors = readCursors(data)
       batchStart = end
     } else {
       must(letters === 'IDX!' && batchStart === at, `a control frame ${letters} outside of a batch`, at)
@@ -109,4 +138,15 @@ function readFrames(bytes: Buffer, uuid: string, previousUuid: string | undefine
   }
   must(isIndexed, 'no index', bytes.length)
   return read
+}
+
+function readCursors(data: Buffer): Cursor[] {
+  const cursors: Cursor[] = []
+  for (let at = 88; at < data.length;) {
+    const name = data.toString('utf8', at + 2, at + 2 + data.readUInt16LE(at))
+    at += 2 + data.readUInt16LE(at)
+    cursors.push({ name, sequence: u64(data, at), epoch: data.readUInt32LE(at + 8) })
+    at += 12
+  }
+  return cursors
 }

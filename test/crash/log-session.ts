@@ -6,7 +6,6 @@
 import type { Disk } from '../../dist/src/disk/disk.js'
 import type { Recovered } from '../../dist/src/recovery/recover.js'
 import type { Stretch } from '../../dist/src/ring/append.js'
-import type { CursorHold } from '../../dist/src/ring/cursors.js'
 import type { Ring } from '../../dist/src/ring/ring.js'
 import type { WriterOptions } from '../../dist/src/writer/writer-options.js'
 import { below, type Random } from '../model/random.js'
@@ -14,6 +13,7 @@ import type { Code } from './code-under-test.js'
 import type { CursorHistory } from './cursor-history.js'
 import type { History } from './history.js'
 import { Violation } from './log-image.js'
+import { SessionConsumers } from './session-consumers.js'
 import type { SimulatedTime } from './simulated-time.js'
 
 /** How a log is set up. Smaller than the library's own limits allow, so that little has to be written to meet every edge. */
@@ -44,19 +44,17 @@ export class LogSession {
   readonly #tickBase: number
   readonly #zeroTicks: number
   readonly #dead = new Set<number>()
-  readonly #cursors: CursorHistory
-  readonly #holds = new Map<string, CursorHold>()
-  readonly #dropsOldest: boolean
-  #tickets: { readonly ticket: number; readonly mark: ReadonlyMap<string, number> }[] = []
-  /** What was seen. */
-  readonly seen = { commits: 0, cursorsServed: 0, checkpoints: 0 }
+  readonly consumers: SessionConsumers
+  readonly options: WriterOptions
+  /** Checkpoints that were asked for, and those that were done. */
+  #checkpoints: number[] = []
+  checkpointsServed = 0
 
   constructor(
     code: Code, disk: Disk, options: SessionOptions, recovered: Recovered, time: SimulatedTime, history: History, cursors: CursorHistory,
   ) {
     this.#code = code
-    this.#cursors = cursors
-    this.#dropsOldest = options.writer.retention.whenOver === 'drop-oldest'
+    this.options = options.writer
     this.#time = time
     this.#history = history
     this.#ring = blankRing(code, options)
@@ -73,76 +71,31 @@ export class LogSession {
     }, code.recordScratch(this.#ring, this.#record.index))
     const lastTicks = code.absoluteTicks(clock.floorTicks, clock.tickBase)
     this.#writer = new code.Writer(this.#ring, disk, options.writer, recovered, lastTicks, ({ thread }) => this.#dead.has(thread))
-    for (const { name } of recovered.cursors) this.#holds.set(name, code.holdCursor(this.#ring, code.findCursor(this.#ring, name)!))
-    this.allowRemoval()
+    this.consumers = new SessionConsumers(code, this.#ring, cursors)
   }
 
-  /** Notes what the log may remove by now, and which cursors it says are on disk. */
-  allowRemoval(): void {
-    const code = this.#code
-    const served = this.#tickets.filter(({ ticket }) => code.isServed(this.#ring, 'cursors', ticket))
-    for (const { mark } of served) this.#cursors.noteAllDurable(mark)
-    this.seen.cursorsServed += served.length
-    this.#tickets = this.#tickets.filter((waiting) => !served.includes(waiting))
-    let least = Infinity
-    for (const [name, hold] of this.#holds) {
-      const durable = code.durableCursor(this.#ring, hold)
-      if (durable !== undefined && durable > 0) this.#cursors.noteDurable(name, durable, hold.epochBits)
-      least = Math.min(least, durable ?? 0)
-    }
-    if (least === Infinity || this.#dropsOldest) least = this.durable
-    this.#history.allowRemoval(least)
+  /** Whether producers are told that the disk is full. */
+  get isDiskFull(): boolean {
+    return this.#ring.atomics.load(this.#ring.words, this.#code.WORD.space) === this.#code.SPACE.diskFull
   }
 
-  /** Commits for a consumer, which comes to be with its first commit. */
-  commit(name: string, sequence: number): void {
-    const code = this.#code
-    let hold = this.#holds.get(name)
-    if (hold === undefined) {
-      hold = code.addCursor(this.#ring, name, 0)
-      this.#holds.set(name, hold)
-      this.#cursors.note(name, 0, hold.epochBits)
-    }
-    const wanted = Math.max(0, Math.min(sequence, this.durable))
-    code.noteDelivered(this.#ring, hold.base, wanted)
-    const before = code.readCursor(this.#ring, hold.base).sequence
-    const hasMoved = code.commitCursor(this.#ring, hold, wanted)
-    if (hasMoved !== wanted > before) throw new Violation(`a commit of ${wanted} at ${before} says ${hasMoved}`)
-    if (hasMoved) this.#cursors.note(name, wanted, hold.epochBits)
-    this.seen.commits++
-  }
-
-  seekCursor(name: string, sequence: number): void {
-    const before = this.#holds.get(name)
-    if (before === undefined) return
-    const hold = this.#code.seekCursor(this.#ring, before.base, sequence)
-    this.#holds.set(name, hold)
-    this.#cursors.note(name, sequence, hold.epochBits)
-    if (this.#code.commitCursor(this.#ring, before, sequence + 1)) throw new Violation('a commit of an epoch that has passed moves a cursor')
-  }
-
-  removeCursor(name: string): void {
-    const hold = this.#holds.get(name)
-    if (hold === undefined) return
-    this.#code.removeCursor(this.#ring, hold.base)
-    this.#holds.delete(name)
-    this.#cursors.note(name, undefined, 0)
-  }
-
-  /** Asks for all cursors to be made durable. */
-  wantCursors(): void {
-    const mark = this.#cursors.mark()
-    this.#tickets.push({ ticket: this.#code.request(this.#ring, 'cursors'), mark })
+  /** A reader of the log enters the segment of that sequence; 0: it leaves. */
+  read(sequence: number): void {
+    this.#code.setReadFloor(this.#ring, sequence)
   }
 
   checkpoint(): void {
-    this.#code.request(this.#ring, 'checkpoint')
-    this.seen.checkpoints++
+    this.#checkpoints.push(this.#code.request(this.#ring, 'checkpoint'))
   }
 
   /** The last sequence that is acknowledged at this moment, as every thread can see it. */
   get durable(): number {
     return this.#code.lastDurable(this.#ring)
+  }
+
+  /** The last sequence that was given out. */
+  get claimed(): number {
+    return this.#code.lastClaimed(this.#ring)
   }
 
   /** The longest stretch that goes through the ring; beyond it an append takes the arena. */
@@ -190,7 +143,9 @@ export class LogSession {
 
   step(): boolean {
     const hasWritten = this.#writer.step()
-    this.allowRemoval()
+    const waiting = this.#checkpoints.filter((ticket) => !this.#code.isServed(this.#ring, 'checkpoint', ticket))
+    this.checkpointsServed += this.#checkpoints.length - waiting.length
+    this.#checkpoints = waiting
     return hasWritten
   }
 
@@ -201,6 +156,17 @@ export class LogSession {
   /** Asks for everything accepted so far to become durable. */
   flush(): void {
     this.#code.wantSync(this.#ring, this.#code.lastClaimed(this.#ring))
+  }
+
+  /** With room on the disk all that was accepted comes to be durable, without another word. */
+  catchUp(): void {
+    const { last } = this.#history
+    this.flush()
+    for (let steps = 0; this.durable < last; steps++) {
+      if (steps > MAX_CLOSING_STEPS) throw new Violation('there is room again, and the log does not go on')
+      this.#time.advance(20)
+      this.step()
+    }
   }
 
   /** Ends claims and lets the writer finish. */

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Disk } from '../../dist/src/disk/disk.js'
 import type { CrashOptions } from '../model/memory-disk.js'
 import { below, type Random } from '../model/random.js'
+import type { Ballast } from './ballast.js'
 import type { Fate, LogSession, SessionOptions } from './log-session.js'
 import type { SimulatedTime } from './simulated-time.js'
 
@@ -38,9 +39,9 @@ export function drawSessionOptions(random: Random): SessionOptions {
       salvages: false,
       reserveBytes: pick(random, [0, 0, 2048]),
       retention: {
-        maxBytes: pick(random, [Infinity, Infinity, Infinity, 12_000]),
-        maxAgeMs: Infinity,
-        maxSegments: pick(random, [Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, 4]),
+        maxBytes: pick(random, [Infinity, Infinity, 12_000, 6000]),
+        maxAgeMs: pick(random, [Infinity, Infinity, Infinity, 50]),
+        maxSegments: pick(random, [Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, 4, 1]),
         keepConsumed: chance(random, 20),
         whenOver: pick(random, ['refuse', 'refuse', 'drop-oldest']),
         cleanupIntervalMs: pick(random, [3_600_000, 20]),
@@ -98,17 +99,21 @@ export function appendSomething(session: LogSession, disk: Disk, maker: EntryMak
   return session.append(Array.from({ length: count }, () => maker.make(disk, maxBytes)), fate)
 }
 
-/** One action: an append, a step of the writer, a command, or time going by. */
-export function act(session: LogSession, disk: Disk, maker: EntryMaker, time: SimulatedTime, random: Random): void {
+/** One action: an append, a step of the writer, a command, other programs that take room, or time going by. */
+export function act(session: LogSession, disk: Disk, ballast: Ballast, maker: EntryMaker, time: SimulatedTime, random: Random): void {
   const action = below(random, 100)
-  if (action < 50) {
+  if (action < 46) {
     if (!appendSomething(session, disk, maker, random)) session.step()
-  } else if (action < 76) session.step()
-  else if (action < 84) session.flush()
-  else if (action < 86) session.roll()
-  else if (action < 94) actOnCursors(session, random)
-  else {
-    // Idle: the closing mark of the last batch comes due.
+  } else if (action < 70) session.step()
+  else if (action < 77) session.flush()
+  else if (action < 80) session.roll()
+  else if (action < 83) session.checkpoint()
+  else if (action < 91) actOnCursors(session, random)
+  else if (action < 94) {
+    if (chance(random, 60)) ballast.fill(below(random, 5))
+    else ballast.empty()
+  } else {
+    // Idle: the closing mark of the last batch comes due, and a full disk is tried again.
     time.advance(pick(random, [1, 3, 3, 3, 60, 300]))
     session.step()
   }
@@ -116,14 +121,18 @@ export function act(session: LogSession, disk: Disk, maker: EntryMaker, time: Si
 
 const CONSUMERS = ['one', 'two', 'a third one'] as const
 
-function actOnCursors(session: LogSession, random: Random): void {
+/** Anything that a thread may do with consumers. */
+export function actOnCursors(session: LogSession, random: Random): void {
+  const { consumers, durable } = session
   const name = pick(random, CONSUMERS)
-  const draw = below(random, 20)
-  if (draw === 0) session.removeCursor(name)
-  else if (draw === 1) session.seekCursor(name, below(random, 1 + session.durable))
-  else if (draw < 4) session.checkpoint()
-  else if (draw < 7) session.wantCursors()
-  else session.commit(name, session.durable - (chance(random, 60) ? 0 : below(random, 10)))
+  const draw = below(random, 24)
+  if (draw === 0) consumers.remove(name)
+  else if (draw === 1) consumers.seek(name, below(random, 1 + durable))
+  else if (draw === 2) consumers.seek(name, session.claimed)
+  else if (draw < 6) consumers.request()
+  else if (draw === 6) session.read(below(random, 2) * Math.max(1, durable - below(random, 40)))
+  else if (draw < 12) for (const each of CONSUMERS) consumers.commit(each, durable, durable, random)
+  else consumers.commit(name, Math.max(0, durable - (chance(random, 60) ? 0 : below(random, 10))), durable, random)
 }
 
 /** Between two runs anybody may set the clock. */
