@@ -298,7 +298,7 @@ class OpenLog implements Log {
   }
 
   endWithProcess(): FlushOutcome {
-    this.#producer.beginExit()
+    this.#producer.beginExit(EXIT_TIMEOUT_MS)
     failIfWriterDied(this.#ring)
     this.#exitOutcome = this.#producer.flushSync({ timeoutMs: EXIT_TIMEOUT_MS })
     if (this.#exitOutcome === 'durable' && endError(this.#ring) === undefined) {
