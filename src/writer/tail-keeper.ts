@@ -3,6 +3,7 @@
 import { join } from 'node:path'
 import type { Disk } from '../disk/disk.js'
 import { largestIndexBytes } from '../format/index-layout.js'
+import { msFromTicks } from '../format/ticks.js'
 import { TRAILER_BYTES } from '../format/trailer-layout.js'
 import type { Recovered } from '../recovery/recover.js'
 import { EMPTY_SEGMENT_BYTES, Tail } from '../segment/tail.js'
@@ -102,8 +103,9 @@ export class TailKeeper {
 
   #create(firstSequence: number): Tail {
     const nowMs = performance.now()
-    // A clock that is behind is led by the time that passes while the log is open: names tell the age of segments.
-    const createdMs = Math.max(Date.now(), this.#lastCreatedMs + Math.max(1, Math.floor(nowMs - this.#bornMs)))
+    // A clock that is behind is led by the time that passes while the log is open, before also, as timestamps tell: names tell the age of segments.
+    const sinceMs = Math.max(1, Math.floor(nowMs - this.#bornMs))
+    const createdMs = Math.max(Date.now(), this.#lastCreatedMs + sinceMs, msFromTicks(this.lastTicks))
     const tail = Tail.create(this.#disk, {
       directory: this.#options.directory,
       createdMs,
