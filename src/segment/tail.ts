@@ -79,8 +79,7 @@ export class Tail {
     const name = createSegmentName(start.createdMs)
     const path = join(start.directory, name.name)
     // A spare may be written to before its new name is durable: the old one is nobody's, and its header is zero.
-    if (spare !== undefined) disk.rename(spare.path, path)
-    const tail = new Tail(spare?.file ?? disk.create(path), name, start)
+    const tail = new Tail(spare === undefined ? disk.create(path) : renamed(disk, spare, path), name, start)
     try {
       tail.#writeStart(spare?.bytes ?? 0)
     } catch (error) {
@@ -194,6 +193,13 @@ export class Tail {
     return bytes
   }
 
+  /** Closes the file, where there is no room to seal it: opening the log does that. All in it is durable already. */
+  leave(): void {
+    this.#file.truncate(this.#end)
+    this.#file.sync()
+    this.#file.close()
+  }
+
   /** Closes the file as it is, for a log that has failed. */
   abandon(): void {
     this.#file.close()
@@ -252,6 +258,18 @@ export class Tail {
       const last = this.#index.at(-1)
       if (last === undefined || offset - last.offset >= INDEX_INTERVAL_BYTES) this.#index.push({ sequence: mark.sequence, ticks: mark.ticks, offset })
     }
+  }
+}
+
+/** A spare that cannot have the name is given up. */
+function renamed(disk: Disk, spare: TailSpare, path: string): DiskFile {
+  try {
+    disk.rename(spare.path, path)
+    return spare.file
+  } catch (error) {
+    spare.file.close()
+    disk.remove(spare.path)
+    throw error
   }
 }
 
