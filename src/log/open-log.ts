@@ -272,7 +272,7 @@ class OpenLog implements Log {
 
   /**
    * Takes no more entries, makes durable what was accepted, seals the tail, ends the writer thread, frees the directory. Twice is fine.
-   * Rejects with `ERR_WAL_FAILED` when the log failed before or meanwhile.
+   * Writes that wait for room on a full disk are refused. Rejects with `ERR_WAL_FAILED` when the log failed before or meanwhile.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close()
