@@ -12,6 +12,8 @@ export interface AppendOptions {
   readonly maxEntryBytes: number
   readonly maxSegmentBytes?: number
   readonly lockWait?: number
+  readonly maxAge?: number
+  readonly maxBytes?: number
   readonly json?: boolean
 }
 
@@ -24,11 +26,12 @@ export interface AppendStreams {
 
 /** Appends until the input ends or a signal comes. Returns the exit status. */
 export async function append(directory: string, options: AppendOptions, streams: AppendStreams): Promise<number> {
-  const { maxEntryBytes, maxSegmentBytes, lockWait } = options
+  const { maxEntryBytes, maxSegmentBytes, lockWait, maxAge, maxBytes } = options
   const log = await openLog({
     directory, maxEntryBytes,
     ...(maxSegmentBytes === undefined ? {} : { maxSegmentBytes }),
     ...(lockWait === undefined ? {} : { lockWaitMs: lockWait }),
+    retention: { ...(maxAge === undefined ? {} : { maxAgeMs: maxAge }), ...(maxBytes === undefined ? {} : { maxBytes }) },
   })
   warnOfCuts(log, streams.warn)
   const before = log.lastSequence

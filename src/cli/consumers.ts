@@ -9,6 +9,7 @@ import type { Log } from '../log/log.js'
 import { openLog } from '../log/open-log.js'
 import type { LogRetention } from '../log/options.js'
 import { readLog } from '../log/read-log.js'
+import { bytesBehind } from '../queue/lag.js'
 import { CommandError, STATUS } from './command-error.js'
 import { findLog, findSegments } from './directory.js'
 import type { Output } from './output.js'
@@ -40,15 +41,6 @@ export async function consumers(directory: string, options: { readonly json?: bo
   }
   await output.write(options.json === true ? `${JSON.stringify({ directory: path, lastSequence, consumers: states })}\n` : render(path, lastSequence, states))
   return STATUS.done
-}
-
-/** Whole segments, and of the one where the consumer stands the part that its sequences make up. */
-function bytesBehind(segments: readonly ReturnType<typeof summarize>[], committed: number): number {
-  return Math.round(segments.reduce((sum, { firstSequence = 1, lastSequence = 0, bytes }) => {
-    const count = lastSequence - firstSequence + 1
-    const behind = Math.min(count, Math.max(0, lastSequence - committed))
-    return count <= 0 ? sum : sum + (bytes * behind) / count
-  }, 0))
 }
 
 function render(directory: string, lastSequence: number, states: readonly ConsumerState[]): string {

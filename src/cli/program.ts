@@ -70,6 +70,8 @@ function addAppend(program: Command, { output, warn, finish }: Context): void {
     .addOption(new Option('--max-entry-bytes <size>', 'the longest line').argParser(parseSize).default(64 * 1024 * 1024, '64M'))
     .option('--max-segment-bytes <size>', 'begin a new segment file at this size', parseSize)
     .option('--lock-wait <span>', 'wait so long for another writer to go', parseSpan)
+    .option('--max-age <span>', 'keep entries so long, at least; without consumers only (default: 7d)', parseSpan)
+    .option('--max-bytes <size>', 'keep no more than this (default: half of what the disk has for it)', parseSize)
     .option('--json', 'the result as JSON')
     .action(async (directory: string, options: AppendOptions) => finish(await append(directory, options, { input: process.stdin, output, warn })))
 }

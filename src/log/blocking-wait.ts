@@ -4,7 +4,7 @@ import { performance } from 'node:perf_hooks'
 import { isThreadDead } from '../disk/thread-identity.js'
 import { WalError } from '../errors.js'
 import { lastDurable } from '../ring/claim.js'
-import { isSettled } from '../ring/commands.js'
+import { isServed, isSettled, type Ticketed } from '../ring/commands.js'
 import { endError, failLog } from '../ring/life.js'
 import type { Ring } from '../ring/ring.js'
 import { STATE, WORD } from '../ring/ring-layout.js'
@@ -42,6 +42,11 @@ export function waitForRoom(ring: Ring, attempt: () => boolean, timeoutMs: numbe
 /** Blocks until the last batch's closing mark is on disk. */
 export function waitUntilSettled(ring: Ring, timeoutMs: number): boolean {
   return waitFor(ring, WORD.durableEvent, () => isSettled(ring), timeoutMs)
+}
+
+/** Blocks until what was asked for with a ticket is done. */
+export function waitUntilServed(ring: Ring, what: Ticketed, ticket: number, timeoutMs: number): boolean {
+  return waitFor(ring, WORD.durableEvent, () => isServed(ring, what, ticket), timeoutMs)
 }
 
 /** Register, look again, wait: until `reached`, the end of the log, or of the time. */

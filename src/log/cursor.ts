@@ -2,9 +2,10 @@
 
 import { outOfRange, WalError } from '../errors.js'
 import {
-  addCursor, areCursorsDone, commitCursor, deliveredSequence, durableCursor, findCursor, holdCursor, isCurrent, listCursors, noteDelivered, readCursor, removeCursor,
-  seekCursor, wantCursors, type CursorHold,
+  addCursor, commitCursor, deliveredSequence, durableCursor, findCursor, holdCursor, isCurrent, listCursors, noteDelivered, readCursor, removeCursor,
+  seekCursor, type CursorHold,
 } from '../ring/cursors.js'
+import { isServed, request } from '../ring/commands.js'
 import type { Ring } from '../ring/ring.js'
 import type { WaitOptions } from './producer.js'
 import type { Waiters } from './waiters.js'
@@ -94,7 +95,7 @@ export class LogCursor {
     const isReached = (): boolean => !isCurrent(ring, hold) || (durableCursor(ring, hold) ?? -1) >= sequence
     if (!isReached()) {
       // Only what is committed already can be hurried.
-      if (readCursor(ring, hold.base).sequence >= sequence) wantCursors(ring)
+      if (readCursor(ring, hold.base).sequence >= sequence) request(ring, 'cursors')
       await waiters.until(isReached, options?.signal)
     }
     if (!isCurrent(ring, hold)) throw new WalError('ERR_WAL_CURSOR', `the cursor ${JSON.stringify(this.name)} was sought or removed meanwhile`)
@@ -131,8 +132,8 @@ export class LogCursors {
     const base = findCursor(ring, name)
     if (base === undefined) return false
     removeCursor(ring, base)
-    const ticket = wantCursors(ring)
-    await waiters.until(() => areCursorsDone(ring, ticket), undefined)
+    const ticket = request(ring, 'cursors')
+    await waiters.until(() => isServed(ring, 'cursors', ticket), undefined)
     return true
   }
 }

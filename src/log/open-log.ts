@@ -7,7 +7,7 @@ import { fromErrorRecord, outOfRange, WalError } from '../errors.js'
 import { msFromTicks } from '../format/ticks.js'
 import type { RecoveryReport } from '../recovery/recover.js'
 import { endClaims, lastClaimed, lastDurable, lastWritten } from '../ring/claim.js'
-import { isCheckpointed, isRolled, wantCheckpoint, wantClose, wantRoll, wantSettle } from '../ring/commands.js'
+import { isServed, request, wantClose, wantSettle, type Ticketed } from '../ring/commands.js'
 import { droppedCount } from '../ring/dropped.js'
 import { endError, failLog } from '../ring/life.js'
 import { setReadFloor } from '../ring/read-floor.js'
@@ -16,7 +16,7 @@ import { allocateRing, type Ring } from '../ring/ring.js'
 import { COUNTER, SPACE, WORD } from '../ring/ring-layout.js'
 import { Catalog } from '../segment/catalog.js'
 import type { WriterReply, WriterStart } from '../writer/run-writer.js'
-import { failIfWriterDied, waitUntilSettled } from './blocking-wait.js'
+import { failIfWriterDied, waitUntilServed, waitUntilSettled } from './blocking-wait.js'
 import { LogCursors } from './cursor.js'
 import type { LogEntry } from './entry.js'
 import { guardExit, unguardExit } from './exit-hook.js'
@@ -231,17 +231,18 @@ class OpenLog implements Log {
   }
 
   async roll(): Promise<void> {
-    const error = endError(this.#ring)
-    if (error !== undefined) throw error
-    const ticket = wantRoll(this.#ring)
-    await this.#producer.waiters.until(() => isRolled(this.#ring, ticket), undefined)
+    await this.#untilServed('roll')
   }
 
   async checkpoint(): Promise<void> {
+    await this.#untilServed('checkpoint')
+  }
+
+  async #untilServed(what: Ticketed): Promise<void> {
     const error = endError(this.#ring)
     if (error !== undefined) throw error
-    const ticket = wantCheckpoint(this.#ring)
-    await this.#producer.waiters.until(() => isCheckpointed(this.#ring, ticket), undefined)
+    const ticket = request(this.#ring, what)
+    await this.#producer.waiters.until(() => isServed(this.#ring, what, ticket), undefined)
   }
 
   stats(): LogStats {
@@ -300,8 +301,10 @@ class OpenLog implements Log {
   endWithProcess(): FlushOutcome {
     this.#producer.beginExit(EXIT_TIMEOUT_MS)
     failIfWriterDied(this.#ring)
+    const ticket = request(this.#ring, 'cursors')
     this.#exitOutcome = this.#producer.flushSync({ timeoutMs: EXIT_TIMEOUT_MS })
     if (this.#exitOutcome === 'durable' && endError(this.#ring) === undefined) {
+      waitUntilServed(this.#ring, 'cursors', ticket, EXIT_TIMEOUT_MS)
       wantSettle(this.#ring)
       waitUntilSettled(this.#ring, EXIT_TIMEOUT_MS)
     }

@@ -82,8 +82,9 @@ export class EntrySource {
   /** Ends the reading; what waits for entries gets none. */
   close(): void {
     this.#end.abort()
-    // What was being read when it ended is nobody's.
+    // What was being read when it ended is nobody's; the segment's file is closed.
     this.#pending?.catch(() => undefined)
+    this.#batches.return().catch(() => undefined)
   }
 }
 

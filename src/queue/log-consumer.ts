@@ -11,6 +11,7 @@ import { checkPlace, resolveRun, resolveRunBatches, type DeliveryContext, type R
 import type { DeadLetters } from './dead-letters.js'
 import { Delivery, type Parcel } from './delivery.js'
 import { EntrySource, type LostEntries } from './entry-source.js'
+import { bytesBehind } from './lag.js'
 import { cutParcels, singleParcels } from './parcels.js'
 
 /** What a consumer needs of its log. */
@@ -212,7 +213,7 @@ export class LogConsumer implements Consumer {
     const delivery = this.#turn?.delivery
     const oldest = delivery?.oldest?.entries[0]
     return {
-      head, committed, lag: Math.max(0, head - committed), lagBytes: bytesBehind(log, committed),
+      head, committed, lag: Math.max(0, head - committed), lagBytes: bytesBehind(log.segments(), committed),
       oldestUncommittedAgeMs: oldest === undefined ? undefined : Math.max(0, Date.now() - oldest.timestamp),
       inFlight: delivery?.running ?? 0, retrying: delivery?.retrying ?? 0, deadLettered: this.#deadLettered, lost: this.#lost,
     }
@@ -231,13 +232,4 @@ export class LogConsumer implements Consumer {
     this.#events.off(event, listener)
     return this
   }
-}
-
-/** Whole segments, and of the one where the consumer stands the part that its sequences make up. */
-function bytesBehind(log: Log, committed: number): number {
-  return Math.round(log.segments().reduce((sum, { firstSequence, lastSequence, bytes }) => {
-    const count = lastSequence - firstSequence + 1
-    const behind = Math.min(count, Math.max(0, lastSequence - committed))
-    return count <= 0 ? sum : sum + (bytes * behind) / count
-  }, 0))
 }

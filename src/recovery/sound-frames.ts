@@ -2,14 +2,15 @@
  * Walking a segment's frames past damage.
  *
  * Behind a damaged place frames go on, first choice first: where the damaged one's own length says, if the next frame stands there; else at the next
- * bytes that are a frame by magic, length and checksum. (Entries may hold bytes of other logs, so what is found must fit: an entry with one of the
- * sequences that are missing, or a control frame of this very place.) No byte is passed, and none checked, more than a few times, so
- * that planted bytes cannot make this quadratic.
+ * bytes that are a frame by magic, length and checksum. An entry may hold any bytes, frames of a log among them, so what is found must belong: one of
+ * the sequences that are missing, and from there frame by frame on to a trailer or the index of this very segment, which tell its UUID
+ * and their own place. No byte is passed, and none checked, more than a few times, so that planted bytes cannot make this quadratic.
  */
 
 import type { DiskFile } from '../disk/disk.js'
 import { controlKind, decodeRange } from '../format/control-layout.js'
 import { checkFrame, FRAME_DATA, FRAME_MAGIC, FRAME_OVERHEAD, frameSequence, frameSize, frameTicks } from '../format/frame-layout.js'
+import { decodeIndex } from '../format/index-layout.js'
 import { SEGMENT_HEADER_BYTES } from '../format/segment-layout.js'
 import { decodeTrailer, type Cursor } from '../format/trailer-layout.js'
 import { checkBlocking, FrameWindow } from '../segment/frame-window.js'
@@ -40,7 +41,7 @@ export interface ResumePoint {
 
 /** The sound frames of a segment with sequences from `from` to `to`, in order. Blocks. */
 export function* walkSound(segment: WalkedSegment, from: number, to: number): Generator<SoundPiece, void, undefined> {
-  const budget = { bytes: 4 * segment.fileBytes }
+  const budget = { bytes: 8 * segment.fileBytes }
   let next = from
   let lastTicks = 0n
   let window = new FrameWindow(SEGMENT_HEADER_BYTES, segment.fileBytes, BLOCK_BYTES)
@@ -80,7 +81,7 @@ function pieceAt({ bytes, view, at, offset }: FrameWindow, size: number, uuid: U
  * undefined when they do not. Blocks.
  */
 export function soundAfter(
-  segment: WalkedSegment, offset: number, next: number, to: number, budget = { bytes: 4 * segment.fileBytes },
+  segment: WalkedSegment, offset: number, next: number, to: number, budget = { bytes: 8 * segment.fileBytes },
 ): ResumePoint | undefined {
   const byLength = byItsLength(segment, offset, next, to)
   // One entry lost at most: that length was right. Else it may be what is damaged, and frames go on before.
@@ -105,12 +106,28 @@ function byMagic(segment: WalkedSegment, from: number, next: number, to: number,
     budget.bytes -= length
     for (let at = bytes.indexOf(MAGIC); at >= 0 && budget.bytes > 0; at = bytes.indexOf(MAGIC, at + 1)) {
       const found = fitting(segment, offset + at, next, to, budget)
-      if (found !== undefined) return found
+      if (found !== undefined && leadsOn(segment, found.offset, budget)) return found
     }
     if (length < MAGIC.length || offset + length >= fileBytes) return undefined
     offset += length - (MAGIC.length - 1)
   }
   return undefined
+}
+
+/** Whether sound frames follow from `offset` on to one that can be nowhere else. */
+function leadsOn({ file, fileBytes, uuid }: WalkedSegment, offset: number, budget: { bytes: number }): boolean {
+  const window = new FrameWindow(offset, fileBytes)
+  while (window.offset < fileBytes && budget.bytes > 0) {
+    const size = checkBlocking(window, file)
+    if (typeof size !== 'number') return false
+    budget.bytes -= size
+    const { bytes, view, at } = window
+    const kind = frameSequence(view, at) === 0 ? controlKind(view, at, size) : undefined
+    if (kind === 'trailer') return decodeTrailer(bytes, view, at, size, window.offset, uuid) !== undefined
+    if (kind === 'index') return decodeIndex(bytes, view, at, size, window.offset, uuid) !== undefined
+    window.advance(size)
+  }
+  return false
 }
 
 /** The place at `offset`, if a sound frame stands there that belongs. */

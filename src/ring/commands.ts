@@ -1,5 +1,6 @@
 /** What threads ask of the writer, by words in shared memory: messages would wait for ever in a loop that never ends. */
 
+import { signal } from '../sync/event-count.js'
 import type { Ring } from './ring.js'
 import { sequenceReached, WORD } from './ring-layout.js'
 import { wakeWriter } from './wake.js'
@@ -16,28 +17,38 @@ export function wantSync(ring: Ring, sequence: number): void {
   wakeWriter(ring)
 }
 
-/** Asks for the tail to be sealed; returns the ticket for {@link isRolled}. */
-export function wantRoll(ring: Ring): number {
-  const ticket = (ring.atomics.add(ring.words, WORD.rollWanted, 1) + 1) | 0
+/** What the writer is asked for with a ticket: the word that counts requests, and the one that follows when they are done. */
+const TICKETED = {
+  roll: [WORD.rollWanted, WORD.rollDone],
+  checkpoint: [WORD.checkpointWanted, WORD.checkpointDone],
+  cursors: [WORD.cursorsWanted, WORD.cursorsDone],
+} as const
+
+/** `'roll'`: seal the tail. `'checkpoint'`: free the segments that may go. `'cursors'`: make all cursors durable as they stand now. */
+export type Ticketed = keyof typeof TICKETED
+
+/** Asks for it; returns the ticket for {@link isServed}. */
+export function request(ring: Ring, what: Ticketed): number {
+  const ticket = (ring.atomics.add(ring.words, TICKETED[what][0], 1) + 1) | 0
   wakeWriter(ring)
   return ticket
 }
 
-/** Whether the roll with that ticket is done. */
-export function isRolled(ring: Ring, ticket: number): boolean {
-  return sequenceReached(ring.atomics.load(ring.words, WORD.rollDone), ticket)
+/** Whether what was asked for with that ticket is done. */
+export function isServed(ring: Ring, what: Ticketed, ticket: number): boolean {
+  return sequenceReached(ring.atomics.load(ring.words, TICKETED[what][1]), ticket)
 }
 
-/** Asks for the segments to be freed that may go; returns the ticket for {@link isCheckpointed}. */
-export function wantCheckpoint(ring: Ring): number {
-  const ticket = (ring.atomics.add(ring.words, WORD.checkpointWanted, 1) + 1) | 0
-  wakeWriter(ring)
-  return ticket
+/** The ticket of the last one who asked for it; undefined when all have been served. For the writer. */
+export function pendingTicket(ring: Ring, what: Ticketed): number | undefined {
+  const wanted = ring.atomics.load(ring.words, TICKETED[what][0])
+  return wanted === ring.atomics.load(ring.words, TICKETED[what][1]) ? undefined : wanted
 }
 
-/** Whether the checkpoint with that ticket is done. */
-export function isCheckpointed(ring: Ring, ticket: number): boolean {
-  return sequenceReached(ring.atomics.load(ring.words, WORD.checkpointDone), ticket)
+/** Tells that all up to that ticket are served. For the writer. */
+export function serve(ring: Ring, what: Ticketed, ticket: number): void {
+  ring.atomics.store(ring.words, TICKETED[what][1], ticket)
+  signal(ring.atomics, ring.words, WORD.durableEvent)
 }
 
 /** Asks for the end: drain, seal, release the directory. Claims must have been ended before. */

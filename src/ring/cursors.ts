@@ -9,7 +9,7 @@ import { MAX_CURSORS, type Cursor } from '../format/trailer-layout.js'
 import { readPair, setPair } from './pair.js'
 import type { Ring } from './ring.js'
 import {
-  CURSOR, CURSOR_BASE, CURSOR_EPOCH_SHIFT, CURSOR_HIGH_MASK, CURSOR_STATE, CURSOR_WORDS, sequenceReached, WORD,
+  CURSOR, CURSOR_BASE, CURSOR_EPOCH_SHIFT, CURSOR_HIGH_MASK, CURSOR_STATE, CURSOR_WORDS, WORD,
 } from './ring-layout.js'
 import { wakeWriter } from './wake.js'
 
@@ -159,18 +159,6 @@ export function isCurrent(ring: Ring, { base, epochBits: bits }: CursorHold): bo
 /** All cursors as they stand now. */
 export function listCursors(ring: Ring): CollectedCursor[] {
   return usedBases(ring).map((base) => ({ ...readCursor(ring, base), base }))
-}
-
-/** Asks the writer to make all cursors durable as they stand now; returns the ticket for {@link areCursorsDone}. */
-export function wantCursors(ring: Ring): number {
-  const ticket = (ring.atomics.add(ring.words, WORD.cursorsWanted, 1) + 1) | 0
-  wakeWriter(ring)
-  return ticket
-}
-
-/** Whether what was asked for with that ticket is on disk. */
-export function areCursorsDone(ring: Ring, ticket: number): boolean {
-  return sequenceReached(ring.atomics.load(ring.words, WORD.cursorsDone), ticket)
 }
 
 /** [collect] The cursors for the next trailer; undefined when none has moved since the last time. For the writer. */

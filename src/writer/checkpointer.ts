@@ -5,10 +5,9 @@
  */
 
 import { isDiskFull } from '../disk/disk.js'
+import { pendingTicket, serve } from '../ring/commands.js'
 import { readFloor } from '../ring/read-floor.js'
 import type { Ring } from '../ring/ring.js'
-import { WORD } from '../ring/ring-layout.js'
-import { signal } from '../sync/event-count.js'
 import type { BlobKeeper } from './blob-keeper.js'
 import type { CursorKeeper } from './cursor-keeper.js'
 import type { DiskSpace } from './disk-space.js'
@@ -61,10 +60,8 @@ export class Checkpointer {
 
   /** Removes one segment, if one is to go; serves who asked when none is. `secure` makes the cursors durable. */
   step(nowMs: number, secure: () => void): void {
-    const { atomics, words } = this.#ring
-    const ticket = atomics.load(words, WORD.checkpointWanted)
-    const isWanted = ticket !== atomics.load(words, WORD.checkpointDone)
-    if (!isWanted && nowMs < this.dueMs) return
+    const ticket = pendingTicket(this.#ring, 'checkpoint')
+    if (ticket === undefined && nowMs < this.dueMs) return
     this.#blobs.refresh()
     if (this.#removeOne(false, secure)) {
       // There may be more, and what is left has to be looked at again.
@@ -75,9 +72,7 @@ export class Checkpointer {
     this.#blobs.removeBelow(this.#store.oldestFirst ?? this.#tailFirst())
     this.#dueMs = nowMs + this.#options.retention.cleanupIntervalMs
     this.#consumers = this.#cursors.cursors.length
-    if (!isWanted) return
-    atomics.store(words, WORD.checkpointDone, ticket)
-    signal(atomics, words, WORD.durableEvent)
+    if (ticket !== undefined) serve(this.#ring, 'checkpoint', ticket)
   }
 
   /** The disk is full: frees what is kept to be used again, or one segment, if one may go. */

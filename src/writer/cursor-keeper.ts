@@ -1,6 +1,7 @@
 /** What the writer knows of the consumers' cursors: which ones the next trailer must carry, and which are on disk. */
 
 import { cursorBytes, type Cursor } from '../format/trailer-layout.js'
+import { pendingTicket } from '../ring/commands.js'
 import { collectCursors, initializeCursors, listCursors, markDurable, type CollectedCursor } from '../ring/cursors.js'
 import type { Ring } from '../ring/ring.js'
 import { WORD } from '../ring/ring-layout.js'
@@ -58,22 +59,9 @@ export class CursorKeeper {
 
   /** When commits with nothing to append beside them must be written. */
   get dueMs(): number {
-    if (this.wanted !== undefined) return -Infinity
+    if (pendingTicket(this.#ring, 'cursors') !== undefined) return -Infinity
     const { atomics, words } = this.#ring
     return atomics.load(words, WORD.cursorsChanged) === 0 && this.#taken === undefined ? Infinity : this.#takenMs + COMMIT_INTERVAL_MS
-  }
-
-  /** The ticket of the last one who asked for durable cursors; undefined when all have been served. */
-  get wanted(): number | undefined {
-    const { atomics, words } = this.#ring
-    const wanted = atomics.load(words, WORD.cursorsWanted)
-    return wanted === atomics.load(words, WORD.cursorsDone) ? undefined : wanted
-  }
-
-  /** Tells that all cursors, as they stood when the ticket was read, are on disk. */
-  serve(ticket: number): void {
-    this.#ring.atomics.store(this.#ring.words, WORD.cursorsDone, ticket)
-    signal(this.#ring.atomics, this.#ring.words, WORD.durableEvent)
   }
 
   /** A trailer with {@link cursors} has been synced. */

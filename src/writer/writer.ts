@@ -12,6 +12,7 @@ import { INDEX_INTERVAL_BYTES } from '../format/index-layout.js'
 import { relativeTicks, tickBase } from '../format/ticks.js'
 import type { Recovered } from '../recovery/recover.js'
 import { readHead } from '../ring/claim.js'
+import { pendingTicket, serve } from '../ring/commands.js'
 import { DeadProducers } from '../ring/dead-producers.js'
 import {
   abortedBatch, acknowledge, drain, extentBytes, isPublished, release, type DrainedBatch, type DrainPoint, type Extent,
@@ -200,12 +201,12 @@ export class Writer {
 
   /** Commits with nothing to append get a trailer of their own, now and then. */
   #persistCursors(nowMs: number): void {
-    const { wanted } = this.#cursors
+    const wanted = pendingTicket(this.#ring, 'cursors')
     // A batch that is there already will carry them.
     if (nowMs < this.#cursors.dueMs || (wanted === undefined && isPublished(this.#ring, this.#point.sequence))) return
     this.#writeCursors()
     if (this.#unsyncedSinceMs !== undefined && (wanted !== undefined || this.#options.durability === 'batch')) this.#sync()
-    if (wanted !== undefined) this.#cursors.serve(wanted)
+    if (wanted !== undefined) serve(this.#ring, 'cursors', wanted)
   }
 
   #writeCursors(): void {
@@ -229,8 +230,7 @@ export class Writer {
   #hasCommand(): boolean {
     const { atomics, words } = this.#ring
     return this.#isClosing || atomics.load(words, WORD.syncWanted) !== 0 || atomics.load(words, WORD.settleWanted) !== 0
-      || atomics.load(words, WORD.rollWanted) !== atomics.load(words, WORD.rollDone)
-      || atomics.load(words, WORD.checkpointWanted) !== atomics.load(words, WORD.checkpointDone)
+      || pendingTicket(this.#ring, 'roll') !== undefined || pendingTicket(this.#ring, 'checkpoint') !== undefined
       || this.#cursors.dueMs <= performance.now()
   }
 
@@ -244,8 +244,8 @@ export class Writer {
     }
     // First what takes the least room: on a full disk it may be all that there is.
     this.#persistCursors(nowMs)
-    const rollWanted = atomics.load(words, WORD.rollWanted)
-    if (rollWanted !== atomics.load(words, WORD.rollDone)) this.#roll(rollWanted)
+    const rollTicket = pendingTicket(this.#ring, 'roll')
+    if (rollTicket !== undefined) this.#roll(rollTicket)
     if (this.#tails.isHeavy) this.#seal()
     if (this.#isClosing && this.#pending === undefined && sequenceReached(this.#point.sequence, readHead(this.#ring).low)) return this.#close()
     this.#checkpointer.step(nowMs, () => this.#secureCursors())
@@ -259,13 +259,11 @@ export class Writer {
 
   /** Seals the tail once everything that was claimed before the request is in it. */
   #roll(ticket: number): void {
-    const { atomics, words } = this.#ring
     this.#rollHead ??= readHead(this.#ring).low
     if (this.#pending !== undefined || !sequenceReached(this.#point.sequence, this.#rollHead)) return
     if (this.#tails.hasEntries) this.#seal()
     this.#rollHead = undefined
-    atomics.store(words, WORD.rollDone, ticket)
-    signal(atomics, words, WORD.durableEvent)
+    serve(this.#ring, 'roll', ticket)
   }
 
   #close(): void {

@@ -80,7 +80,7 @@ export class LogSession {
   /** Notes what the log may remove by now, and which cursors it says are on disk. */
   allowRemoval(): void {
     const code = this.#code
-    const served = this.#tickets.filter(({ ticket }) => code.areCursorsDone(this.#ring, ticket))
+    const served = this.#tickets.filter(({ ticket }) => code.isServed(this.#ring, 'cursors', ticket))
     for (const { mark } of served) this.#cursors.noteAllDurable(mark)
     this.seen.cursorsServed += served.length
     this.#tickets = this.#tickets.filter((waiting) => !served.includes(waiting))
@@ -132,11 +132,11 @@ export class LogSession {
   /** Asks for all cursors to be made durable. */
   wantCursors(): void {
     const mark = this.#cursors.mark()
-    this.#tickets.push({ ticket: this.#code.wantCursors(this.#ring), mark })
+    this.#tickets.push({ ticket: this.#code.request(this.#ring, 'cursors'), mark })
   }
 
   checkpoint(): void {
-    this.#code.wantCheckpoint(this.#ring)
+    this.#code.request(this.#ring, 'checkpoint')
     this.seen.checkpoints++
   }
 
@@ -195,7 +195,7 @@ export class LogSession {
   }
 
   roll(): void {
-    this.#code.wantRoll(this.#ring)
+    this.#code.request(this.#ring, 'roll')
   }
 
   /** Asks for everything accepted so far to become durable. */

@@ -53,7 +53,7 @@ const PLAIN_WRITERS = new Set(['sealFrame'])
 /** Arrays of shared words that are also accessed plainly; and how such an access counts. */
 const SHARED_ARRAYS: { readonly [name: string]: 'plain' | 'step' } = { slots: 'plain', words: 'step' }
 
-const BINDINGS = { step, plain: (name: string, ...args: unknown[]): Step => ({ name, args, plain: true }), filter, some }
+const BINDINGS = { step, plain: (name: string, ...args: unknown[]): Step => ({ name, args, plain: true }), filter, some, map, find }
 
 /** The step of that name. */
 export function step(name: string, ...args: unknown[]): Step {
@@ -69,6 +69,17 @@ function* filter<T>(items: readonly T[], accept: (item: T) => Steps<boolean>): S
 function* some<T>(items: readonly T[], accept: (item: T) => Steps<boolean>): Steps<boolean> {
   for (const item of items) if (yield* accept(item)) return true
   return false
+}
+
+function* map<T, U>(items: readonly T[], turn: (item: T) => Steps<U>): Steps<U[]> {
+  const turned: U[] = []
+  for (const item of items) turned.push(yield* turn(item))
+  return turned
+}
+
+function* find<T>(items: readonly T[], accept: (item: T) => Steps<boolean>): Steps<T | undefined> {
+  for (const item of items) if (yield* accept(item)) return item
+  return undefined
 }
 
 interface Module {
@@ -268,7 +279,7 @@ function makeVisitor(context: ts.TransformationContext, stepping: ReadonlySet<st
     if (stepping.has(calleeName(node))) return yieldAll(ts.visitEachChild(node, visit, context))
     if (!node.arguments.some((argument) => ts.isArrowFunction(argument) && containsStep(argument.body, stepping))) return ts.visitEachChild(node, visit, context)
     const name = calleeName(node)
-    if (name !== 'filter' && name !== 'some') throw new Error(`no generator form of ${node.getText()}`)
+    if (name !== 'filter' && name !== 'some' && name !== 'map' && name !== 'find') throw new Error(`no generator form of ${node.getText()}`)
     return yieldAll(f.createCallExpression(binding(name), undefined, [go((node.expression as ts.PropertyAccessExpression).expression), ...args]))
   }
 

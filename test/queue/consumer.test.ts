@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { Piscina } from 'piscina'
@@ -8,7 +8,7 @@ import {
   attachConsumer, decodeDeadLetter, openLog, readLog, WalError, type Consumer, type ConsumerHandle, type DeadLetter, type Log, type LogEntry, type LogOptions, type RunOptions,
 } from '../../dist/src/index.js'
 import { openRing } from '../../dist/src/ring/ring.js'
-import { startChild } from '../support/child-process.js'
+import { runChild, startChild } from '../support/child-process.js'
 import { oweEntry } from '../support/owed-entry.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
@@ -328,6 +328,28 @@ describe('the end of a run', () => {
     await consumer.run(() => expect.unreachable(), { signal: controller.signal })
   })
 
+  test('leaves no segment open, however often it is run', async () => {
+    const log = await open()
+    await fill(log, 50)
+    const consumer = log.consumer('reader')
+    const openFiles = (): string[] => readdirSync('/proc/self/fd').flatMap((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`)
+      } catch {
+        return [] // It was the listing's own.
+      }
+    }).filter((path) => path.startsWith(log.directory) && path.endsWith('.wal'))
+    const before = openFiles().length
+    for (let round = 0; round < 20; round++) {
+      consumer.seek({ sequence: 1 })
+      await consumer.run((entry) => {
+        if (entry.sequence === 5) void consumer.stop()
+      })
+      for await (const entry of consumer) if (entry.sequence === 8) break
+    }
+    while (openFiles().length > before) await new Promise((resolve) => setImmediate(resolve))
+  })
+
   test('two runs of one consumer, or a run and an iteration: the second is refused', async () => {
     const log = await open()
     const consumer = log.consumer('reader')
@@ -594,6 +616,14 @@ describe('commits', () => {
     const after = log.stats()
     // One in 10 ms at most, and the last, which was waited for.
     expect(after.syncs - before.syncs).toBeLessThan(100)
+  })
+
+  test('made right before process.exit() are kept by the exit hook', async () => {
+    const directory = temporaryDirectory()
+    expect(await runChild(new URL('./fixtures/exiting-child.mjs', import.meta.url), [directory])).toMatchObject({ code: 0, errors: '' })
+    const log = await openLog({ directory, reserveBytes: 0 })
+    onTestFinished(() => log.close())
+    expect(log.consumers()).toEqual([{ name: 'reader', committed: 15, lag: 5 }])
   })
 
   test('what was reported durable is not delivered again after kill -9, and all else is', { timeout: 60_000 }, async () => {

@@ -251,6 +251,32 @@ describe('reading damage inside a sealed segment', () => {
   })
 })
 
+describe('frames inside an entry', () => {
+  test('are never taken for entries, also when the length of the one that holds them is damaged', async () => {
+    // The second entry holds a whole frame that claims to be entry 4 to come, as another log would have written it.
+    const planted = Buffer.alloc(28 + 7)
+    planted.write('MSG!')
+    planted.writeInt32LE(7, 4)
+    planted.writeBigUInt64LE(4n, 8)
+    planted.writeBigInt64LE(0x7000000000000000n, 16)
+    planted.write('planted', 24)
+    const { crc32 } = await import('node:zlib')
+    planted.writeUInt32LE(crc32(planted.subarray(0, 31)), 31)
+    const log = await open()
+    for (const data of ['first', Buffer.concat([Buffer.from('holds '), planted, planted]), 'third', 'fourth', 'fifth']) log.append(data)
+    await log.flush()
+    await log.close()
+    const [file] = segmentFiles()
+    edit(file!, (bytes) => void bytes.writeInt32LE(3, bytes.indexOf('holds ') - 20))
+    const { lost } = await repairLog(directory)
+    expect(lost).toMatchObject([{ firstSequence: 2, lastSequence: 2 }])
+    const again = await open()
+    const seen: string[] = []
+    for await (const entry of again.read()) seen.push(entry.text())
+    expect(seen).toEqual(['first', 'third', 'fourth', 'fifth'])
+  })
+})
+
 describe('repair', () => {
   test('mends what only verify finds, keeps copies, and tells what is lost', async () => {
     const [first, second] = await make()

@@ -15,11 +15,13 @@ function run(command: string, ...args: readonly string[]): void {
 /** A mounted disk; gone after the calling test, also when that failed. */
 export class SmallDisk {
   readonly path: string
+  readonly #image: string
 
   constructor(mebibytes: number) {
     const root = mkdtempSync(join(tmpdir(), 'ringwal-disk-'))
     const image = join(root, 'image')
     this.path = join(root, 'mounted')
+    this.#image = image
     let isMounted = false
     onTestFinished(() => {
       // Lazily: what a failed test left open is no reason to leave the disk.
@@ -32,6 +34,18 @@ export class SmallDisk {
     run('mkdir', this.path)
     run('mount', '-o', 'loop', image, this.path)
     isMounted = true
+  }
+
+  /** As if the power went off: what was not synced is gone, the journal's last entries too. All operations fail from then on. */
+  cutPower(): void {
+    // FS_IOC_SHUTDOWN with FS_SHUTDOWN_FLAGS_NOLOGFLUSH: /usr/include/linux/fs.h
+    run('perl', '-e', 'open(my $f, "<", $ARGV[0]) or die $!; my $flags = pack("L", 2); ioctl($f, 0x8004587d, $flags) or die $!', this.path)
+  }
+
+  /** The power is on again. Nobody may have a file open. */
+  restart(): void {
+    run('umount', this.path)
+    run('mount', '-o', 'loop', this.#image, this.path)
   }
 
   get freeBytes(): number {
