@@ -7,7 +7,7 @@ import { isDiskFull, type Disk, type DiskFile } from '../disk/disk.js'
 import { invariant, WalError } from '../errors.js'
 import type { SegmentName } from '../format/segment-name.js'
 import type { Cursor } from '../format/trailer-layout.js'
-import { sealSegment, type SegmentContent } from '../segment/seal.js'
+import { writeFinalHeader, writeIndex, type SegmentContent } from '../segment/seal.js'
 import { gatherFacts, isTailStale } from './facts.js'
 import { salvageDirectory, type LostSequences, type SalvageReport } from './salvage.js'
 import { judge, type Damage, type Judgement, type Verdict } from './verdict.js'
@@ -174,14 +174,16 @@ function rewriteAndSeal(disk: Disk, verdict: Extract<Verdict, { kind: 'seal' }>,
 }
 
 function seal(file: DiskFile, content: SegmentContent, mayStayOpen: boolean): number {
+  let bytes = content.endOffset
   try {
-    return sealSegment(file, content)
+    bytes = writeIndex(file, content)
+    writeFinalHeader(file, content, bytes)
   } catch (error) {
     if (!mayStayOpen || !isDiskFull(error)) throw error
-    file.truncate(content.endOffset)
+    file.truncate(bytes)
     file.sync()
-    return content.endOffset
   }
+  return bytes
 }
 
 function noteCut(cuts: RecoveryCut[], file: string, offset: number, bytes: number, reason: string, mayHaveBeenAcknowledged: boolean): void {

@@ -8,7 +8,7 @@ import { createSegmentName, type SegmentName } from '../format/segment-name.js'
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES, tailHeader } from '../format/segment-layout.js'
 import { relativeTicks, tickBase } from '../format/ticks.js'
 import { encodeTrailer, TRAILER_BYTES, type Cursor } from '../format/trailer-layout.js'
-import { sealSegment } from './seal.js'
+import { writeFinalHeader, writeIndex } from './seal.js'
 
 const ZEROS = new Uint8Array(256 * 1024)
 /**
@@ -70,6 +70,7 @@ export class Tail {
   #trailerOffset = 0
   #cursorTrailerOffset = 0
   #durableMark: number
+  #sealedBytes: number | undefined
 
   /**
    * Creates the segment's file. When it returns, header, first trailer and name are durable, so that a batch may be
@@ -175,9 +176,14 @@ export class Tail {
     this.#file.sync()
   }
 
+  /** Whether a seal was begun that found no room for its end: nothing more may be written, and it is to be sealed again. */
+  get isSealing(): boolean {
+    return this.#sealedBytes !== undefined
+  }
+
   /** Seals the segment and closes its file. All of it is durable when it returns. Returns the file's size. */
   seal(): number {
-    const bytes = sealSegment(this.#file, {
+    const content = {
       uuid: this.name.uuid,
       firstSequence: this.firstSequence,
       lastSequence: this.#lastSequence,
@@ -188,14 +194,16 @@ export class Tail {
       lastTrailerOffset: this.#trailerOffset,
       cursorTrailerOffset: this.#cursorTrailerOffset,
       index: this.#index,
-    })
+    }
+    this.#sealedBytes ??= writeIndex(this.#file, content)
+    writeFinalHeader(this.#file, content, this.#sealedBytes)
     this.#file.close()
-    return bytes
+    return this.#sealedBytes
   }
 
   /** Closes the file, where there is no room to seal it: opening the log does that. All in it is durable already. */
   leave(): void {
-    this.#file.truncate(this.#end)
+    this.#file.truncate(this.#sealedBytes ?? this.#end)
     this.#file.sync()
     this.#file.close()
   }
@@ -207,7 +215,7 @@ export class Tail {
 
   /** To be called when there is time: keeps at least half a step of allocated blocks ahead. */
   allocateAhead(): void {
-    if (this.#allocated - this.#end < this.#start.preallocateBytes / 2) this.#allocate(this.#end)
+    if (!this.isSealing && this.#allocated - this.#end < this.#start.preallocateBytes / 2) this.#allocate(this.#end)
   }
 
   /** Allocates one more step of blocks, at least up to `end`: written with zeros and synced, so that a batch's sync moves data only. */

@@ -60,7 +60,7 @@ export class TailKeeper {
   /** What the next batch may take: of the tail, or of a new one where that has no room left. */
   get limits(): { readonly bytes: number; readonly entries: number } {
     const { tail } = this
-    const isFull = tail === undefined || this.#roomIn(tail.endOffset) <= 0 || this.#entriesLeft(tail) <= 0
+    const isFull = tail === undefined || this.isFull || this.#entriesLeft(tail) <= 0
     return {
       bytes: this.#roomIn(isFull ? EMPTY_SEGMENT_BYTES + this.#cursors.bytes : tail.endOffset),
       entries: isFull ? this.#options.maxSegmentEntries : this.#entriesLeft(tail),
@@ -80,6 +80,7 @@ export class TailKeeper {
   /** Whether the batch does not fit into the tail with what is there. */
   isTooSmallFor(need: Need): boolean {
     const { tail } = this
+    if (tail?.isSealing) return true
     if (tail === undefined || !this.hasEntries) return false
     return need.bytes > this.#roomIn(tail.endOffset) || need.lastSequence - need.firstSequence + 1 > this.#entriesLeft(tail)
   }
@@ -92,7 +93,7 @@ export class TailKeeper {
 
   /** Whether not even a trailer fits any more. */
   get isFull(): boolean {
-    return this.tail !== undefined && this.#roomIn(this.tail.endOffset) <= 0
+    return this.tail !== undefined && (this.tail.isSealing || this.#roomIn(this.tail.endOffset) <= 0)
   }
 
   /** The tail; a new one, with all cursors in its first trailer and durable, where there is none. */

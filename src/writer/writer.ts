@@ -295,7 +295,7 @@ export class Writer {
   /** All is durable, but the file does not say so yet: after a crash its last batch would be in doubt. */
   get #isUnsettled(): boolean {
     const { tail } = this.#tails
-    return tail !== undefined && this.#written === this.#durable && tail.durableMark < this.#durable
+    return tail !== undefined && !tail.isSealing && this.#written === this.#durable && tail.durableMark < this.#durable
   }
 
   #doWhatIsDue(nowMs: number): void {
