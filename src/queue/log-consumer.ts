@@ -101,7 +101,7 @@ export class LogConsumer implements Consumer {
     const delivery = new Delivery(cursor.committed, concurrency, options, {
       handle,
       finished: (sequence) => void cursor.commit(sequence),
-      failed: () => source.close(),
+      failed: () => void source.close(),
       bury: deadLetter === undefined ? undefined : async (parcel, error, attempts) => {
         await this.#port.deadLetters.bury(deadLetter, this.name, parcel, error, attempts)
         this.#deadLettered += parcel.entries.length
@@ -116,7 +116,7 @@ export class LogConsumer implements Consumer {
         delivery.start(parcel)
       }
     } finally {
-      source.close()
+      await source.close()
       await delivery.end(turn.wasSought ? 0 : stopTimeoutMs)
     }
     return turn.wasSought
@@ -133,11 +133,11 @@ export class LogConsumer implements Consumer {
           this.#handedOut = lastSequence
           yield entry!
         }
-        turn.source.close()
+        await turn.source.close()
         if (!turn.wasSought) return
       }
     } finally {
-      this.#turn?.source.close()
+      await this.#turn?.source.close()
       this.#finish()
     }
   }
@@ -193,7 +193,7 @@ export class LogConsumer implements Consumer {
 
   async stop(): Promise<void> {
     this.#isStopping = true
-    this.#turn?.source.close()
+    void this.#turn?.source.close()
     this.#turn?.delivery?.interrupt()
     await this.#ended
   }
@@ -202,7 +202,7 @@ export class LogConsumer implements Consumer {
     this.#cursor.seek(this.#port.placeOf(checkPlace('place', place)) - 1)
     if (this.#turn === undefined) return
     this.#turn.wasSought = true
-    this.#turn.source.close()
+    void this.#turn.source.close()
     this.#turn.delivery?.interrupt()
   }
 
