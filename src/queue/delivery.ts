@@ -215,6 +215,13 @@ export class Delivery {
     this.#wake = undefined
   }
 
+  /** Starts nothing more; what runs is told by its signal, and what becomes of it counts no more. */
+  abandon(): void {
+    this.#isAbandoned = true
+    this.interrupt()
+    this.#hurry.abort()
+  }
+
   /**
    * Starts nothing more; resolves when all that runs is done, or `timeoutMs` is over: then the signal of the handlers is aborted, and
    * what becomes of them counts no more, so that one which returns because it was aborted commits nothing. Throws what made the delivery fail.
@@ -222,7 +229,7 @@ export class Delivery {
   async end(timeoutMs: number): Promise<void> {
     this.interrupt()
     const endMs = performance.now() + timeoutMs
-    while (this.running > 0) {
+    while (this.running > 0 && !this.#isAbandoned) {
       const leftMs = endMs - performance.now()
       if (leftMs <= 0) break
       let timer: NodeJS.Timeout | undefined
@@ -232,8 +239,7 @@ export class Delivery {
       })
       clearTimeout(timer)
     }
-    this.#isAbandoned = true
-    this.#hurry.abort()
+    this.abandon()
     if (this.#failure !== undefined) throw this.#failure.error
   }
 }

@@ -117,7 +117,7 @@ export class LogConsumer implements Consumer {
       }
     } finally {
       await source.close()
-      await delivery.end(turn.wasSought ? 0 : stopTimeoutMs)
+      await delivery.end(stopTimeoutMs)
     }
     return turn.wasSought
   }
@@ -203,7 +203,7 @@ export class LogConsumer implements Consumer {
     if (this.#turn === undefined) return
     this.#turn.wasSought = true
     void this.#turn.source.close()
-    this.#turn.delivery?.interrupt()
+    this.#turn.delivery?.abandon()
   }
 
   get progress(): ConsumerProgress {
