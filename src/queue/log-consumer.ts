@@ -20,6 +20,8 @@ export interface ConsumerPort {
   readonly deadLetters: DeadLetters
   /** Whether damage is passed over. */
   readonly salvages: boolean
+  /** Throws when the log is closed, or closes. */
+  readonly assertOpen: () => void
   /** The sequence that comes next at a place. */
   readonly placeOf: (place: { readonly sequence: number } | { readonly timestamp: number }) => number
 }
@@ -59,8 +61,10 @@ export class LogConsumer implements Consumer {
   }
 
   commit(sequence: number): boolean {
+    // What was handed out before a seek is of the epoch before, whose commits are void, until something has been handed out since.
+    const cursor = this.#turn?.wasSought === true ? this.#turn.cursor : this.#cursor
     // Sequences without an entry behind the last one go with it.
-    return this.#cursor.commit(sequence === this.#handedOut ? Math.max(sequence, this.#passed) : sequence)
+    return cursor.commit(sequence === this.#handedOut ? Math.max(sequence, this.#passed) : sequence)
   }
 
   committed(sequence: number, options?: WaitOptions): Promise<void> {
@@ -181,6 +185,7 @@ export class LogConsumer implements Consumer {
 
   #begin(): void {
     if (this.#isBusy) throw new WalError('ERR_WAL_BUSY', `the consumer ${JSON.stringify(this.name)} runs already`)
+    this.#port.assertOpen()
     if (!this.#cursor.isCurrent) throw new WalError('ERR_WAL_CURSOR', `the consumer ${JSON.stringify(this.name)} has been deleted`)
     this.#isBusy = true
     this.#isStopping = false
