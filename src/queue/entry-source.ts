@@ -8,7 +8,7 @@ import type { Log } from '../log/log.js'
 export interface LostEntries {
   readonly firstSequence: number
   readonly lastSequence: number
-  /** `ERR_WAL_TRIMMED`: pushed out by retention. `ERR_WAL_CORRUPT`: damaged. */
+  /** `ERR_WAL_TRIMMED`: pushed out by retention. `ERR_WAL_CORRUPT`: damaged, or given up by a salvage before. */
   readonly cause: WalError
 }
 
@@ -49,7 +49,14 @@ export class EntrySource {
       const range = { firstSequence: fromSequence, lastSequence: first - 1 }
       this.#events.lost({ ...range, cause: new WalError('ERR_WAL_TRIMMED', what, range) })
     }
-    return this.#log.readBatches({ fromSequence, follow: true, signal: this.#end.signal, onCaughtUp: (sequence) => this.#noteCaughtUp(sequence) })
+    return this.#log.readBatches({
+      fromSequence, follow: true, signal: this.#end.signal,
+      onCaughtUp: (sequence) => this.#noteCaughtUp(sequence),
+      onGap: (firstSequence, lastSequence) => {
+        const range = { firstSequence, lastSequence }
+        this.#events.lost({ ...range, cause: new WalError('ERR_WAL_CORRUPT', `entries ${firstSequence} to ${lastSequence} were damaged, and given up by a salvage`, range) })
+      },
+    })
   }
 
   #noteCaughtUp(sequence: number): void {
