@@ -248,6 +248,8 @@ describe('reading damage inside a sealed segment', () => {
     expect(seen).toEqual(range(35, LAST).filter((sequence) => ![35, 36, 37, 50].includes(sequence)))
     expect(lost).toEqual([[35, 37], [50, 50]])
     expect(consumer.progress).toMatchObject({ lost: 4, committed: LAST, lag: 0 })
+    // Its cursor is still to be written: not into a directory that goes.
+    await log.close()
   })
 })
 
@@ -298,6 +300,8 @@ describe('a consumer that comes to what a salvage has given up', () => {
     expect(lost).toContain(36)
     expect([...seen, ...lost].sort((a, b) => a - b)).toEqual(range(34, LAST))
     expect(consumer.progress).toMatchObject({ lost: lost.length, committed: LAST, lag: 0 })
+    // Its cursor is still to be written: not into a directory that goes.
+    await log.close()
   })
 })
 
