@@ -6,6 +6,7 @@ import {
   seekCursor, type CursorHold,
 } from '../ring/cursors.js'
 import { isServed, request } from '../ring/commands.js'
+import { endError } from '../ring/life.js'
 import type { Ring } from '../ring/ring.js'
 import type { WaitOptions } from './producer.js'
 import type { Waiters } from './waiters.js'
@@ -79,26 +80,40 @@ export class LogCursor {
     }
   }
 
-  /** Sets the cursor so that the entry after `sequence` comes next; commits that are on their way come to nothing. */
+  /**
+   * Sets the cursor so that the entry after `sequence` comes next; commits that are on their way come to nothing. Throws `ERR_WAL_CURSOR` when it
+   * was removed: its place may be another's by now.
+   */
   seek(sequence: number): void {
+    if (!this.isCurrent) throw this.#gone()
     this.#hold = seekCursor(this.#port.ring, this.#hold.base, sequence)
     this.#delivered = sequence
   }
 
   /**
    * Resolves when a commit up to `sequence`, made on any thread, is on disk. Rejects with `ERR_WAL_FAILED` or `ERR_WAL_CLOSED` when the log
-   * ends before, with the signal's reason when aborted.
+   * ends before, with the signal's reason when aborted, with `RangeError` on what is no sequence.
    */
   async untilDurable(sequence: number, options?: WaitOptions): Promise<void> {
+    if (!Number.isSafeInteger(sequence) || sequence < 0) throw outOfRange('sequence', 'an integer from 0', sequence)
     const { ring, waiters } = this.#port
     const hold = this.#hold
-    const isReached = (): boolean => !isCurrent(ring, hold) || (durableCursor(ring, hold) ?? -1) >= sequence
-    if (!isReached()) {
-      // Only what is committed already can be hurried.
-      if (readCursor(ring, hold.base).sequence >= sequence) request(ring, 'cursors')
-      await waiters.until(isReached, options?.signal)
+    let isHurried = false
+    const isReached = (): boolean => {
+      if (!isCurrent(ring, hold) || (durableCursor(ring, hold) ?? -1) >= sequence) return true
+      // Only what is committed already can be hurried; what is not may be when it is looked at again.
+      if (!isHurried && readCursor(ring, hold.base).sequence >= sequence) {
+        isHurried = true
+        request(ring, 'cursors')
+      }
+      return false
     }
-    if (!isCurrent(ring, hold)) throw new WalError('ERR_WAL_CURSOR', `the cursor ${JSON.stringify(this.name)} was sought or removed meanwhile`)
+    if (!isReached()) await waiters.until(isReached, options?.signal)
+    if (!isCurrent(ring, hold)) throw this.#gone()
+  }
+
+  #gone(): WalError {
+    return new WalError('ERR_WAL_CURSOR', `the cursor ${JSON.stringify(this.name)} was sought or removed meanwhile`)
   }
 }
 
@@ -116,8 +131,9 @@ export class LogCursors {
     return base === undefined ? undefined : new LogCursor(this.#port, name, holdCursor(this.#port.ring, base))
   }
 
-  /** A new cursor after which the entry behind `sequence` comes next. Throws `ERR_WAL_TOO_MANY_CONSUMERS`. */
+  /** A new cursor after which the entry behind `sequence` comes next. Throws `ERR_WAL_TOO_MANY_CONSUMERS`, and when the log has ended. */
   add(name: string, sequence: number): LogCursor {
+    assertOpen(this.#port.ring)
     return new LogCursor(this.#port, name, addCursor(this.#port.ring, name, sequence))
   }
 
@@ -129,6 +145,7 @@ export class LogCursors {
   /** Removes a cursor; resolves when it is gone from the disk. False when there is none. */
   async remove(name: string): Promise<boolean> {
     const { ring, waiters } = this.#port
+    assertOpen(ring)
     const base = findCursor(ring, name)
     if (base === undefined) return false
     removeCursor(ring, base)
@@ -136,4 +153,9 @@ export class LogCursors {
     await waiters.until(() => isServed(ring, 'cursors', ticket), undefined)
     return true
   }
+}
+
+function assertOpen(ring: Ring): void {
+  const error = endError(ring)
+  if (error !== undefined) throw error
 }

@@ -40,6 +40,8 @@ export interface ReadPlan {
   readonly signal: AbortSignal | undefined
   /** Told of the last sequence that was handed out, or is no entry, before a wait for more. */
   readonly onCaughtUp: ((sequence: number) => void) | undefined
+  /** Told of sequences that a salvage has given up, when they are passed over. */
+  readonly onGap: ((firstSequence: number, lastSequence: number) => void) | undefined
 }
 
 type Ending = FrameFault | 'index' | 'control' | 'order' | 'beyond'
@@ -190,6 +192,8 @@ class LogReader {
     const range = decodeRange(view, at, size)
     if (range === undefined || range.first !== this.#next) return 'order'
     this.#next = range.last + 1
+    const { fromSequence, onGap } = this.#plan
+    if (kind === 'gap' && range.last >= fromSequence) onGap?.(Math.max(range.first, fromSequence), range.last)
     return undefined
   }
 

@@ -328,6 +328,19 @@ describe('the end of a run', () => {
     await consumer.run(() => expect.unreachable(), { signal: controller.signal })
   })
 
+  test('after closing the log there is no new consumer, and none runs', async () => {
+    const log = await openLog({ directory: temporaryDirectory(), reserveBytes: 0 })
+    await fill(log, 3)
+    const consumer = log.consumer('reader')
+    await log.close()
+    expect(() => log.consumer('other')).toThrow(expect.objectContaining({ code: 'ERR_WAL_CLOSED' }))
+    await expect(consumer.run(() => undefined)).rejects.toMatchObject({ code: 'ERR_WAL_CLOSED' })
+    await expect(consumer[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: 'ERR_WAL_CLOSED' })
+    await expect(log.deleteConsumer('reader')).rejects.toMatchObject({ code: 'ERR_WAL_CLOSED' })
+    await expect(log.checkpoint()).rejects.toMatchObject({ code: 'ERR_WAL_CLOSED' })
+    await consumer.stop()
+  })
+
   test('leaves no segment open, however often it is run', async () => {
     const log = await open()
     await fill(log, 50)
@@ -471,7 +484,8 @@ describe('seek', () => {
   })
 
   test('to a time: the first entry at or after it comes next', async () => {
-    const log = await open({ maxSegmentEntries: 3 })
+    // What the consumer has passed would be freed meanwhile, now and then.
+    const log = await open({ maxSegmentEntries: 3, retention: { keepConsumed: true } })
     const timestamps: number[] = []
     for (let number = 0; number < 8; number++) {
       timestamps.push((await log.write(`entry ${number}`)).timestamp)
