@@ -74,7 +74,12 @@ export function judge(unordered: readonly SegmentFacts[]): Judgement {
     cursors = cursorsOf(segment) ?? cursors
   }
   const damages = verdicts.flatMap((verdict) => (verdict.kind === 'corrupt' ? [verdict.damage] : []))
-  return { verdicts, lastSequence, lastTicks, cursors, damages }
+  return { verdicts, lastSequence, lastTicks, cursors: cursors.map((cursor) => cutTo(cursor, lastSequence)), damages }
+}
+
+/** A cursor that was sought to the log's end may have outlived entries there that nobody had acknowledged: their sequences will be used again. */
+function cutTo(cursor: Cursor, lastSequence: number): Cursor {
+  return cursor.sequence > lastSequence ? { ...cursor, sequence: lastSequence } : cursor
 }
 
 /** By first sequence where every segment tells it, else by name: both are the order of creation. */
