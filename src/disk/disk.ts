@@ -6,10 +6,13 @@
  * operating system (`code`, `syscall`, `errno`); none is retried, and none is swallowed.
  */
 
+import { constants } from 'node:os'
+
 /** Whether a write was refused for want of room. (A sync that says so has failed like any other: what it should have made durable is lost.) */
 export function isDiskFull(error: unknown): boolean {
-  const { code, syscall = '' } = error as NodeJS.ErrnoException
-  return (code === 'ENOSPC' || code === 'EDQUOT') && !syscall.includes('sync')
+  const { code, errno, syscall = '' } = error as NodeJS.ErrnoException
+  // Node has no name for a quota that is used up.
+  return (code === 'ENOSPC' || code === 'EDQUOT' || errno === -constants.errno.EDQUOT) && !syscall.includes('sync')
 }
 
 /** One open regular file. Offsets and lengths are in bytes. */

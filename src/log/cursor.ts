@@ -51,11 +51,6 @@ export class LogCursor {
     return durableCursor(this.#port.ring, this.#hold) ?? 0
   }
 
-  /** Throws when the log has ended. */
-  assertOpen(): void {
-    assertOpen(this.#port.ring)
-  }
-
   /** Whether it has been neither sought elsewhere nor removed. */
   get isCurrent(): boolean {
     return isCurrent(this.#port.ring, this.#hold)
@@ -85,26 +80,40 @@ export class LogCursor {
     }
   }
 
-  /** Sets the cursor so that the entry after `sequence` comes next; commits that are on their way come to nothing. */
+  /**
+   * Sets the cursor so that the entry after `sequence` comes next; commits that are on their way come to nothing. Throws `ERR_WAL_CURSOR` when it
+   * was removed: its place may be another's by now.
+   */
   seek(sequence: number): void {
+    if (!this.isCurrent) throw this.#gone()
     this.#hold = seekCursor(this.#port.ring, this.#hold.base, sequence)
     this.#delivered = sequence
   }
 
   /**
    * Resolves when a commit up to `sequence`, made on any thread, is on disk. Rejects with `ERR_WAL_FAILED` or `ERR_WAL_CLOSED` when the log
-   * ends before, with the signal's reason when aborted.
+   * ends before, with the signal's reason when aborted, with `RangeError` on what is no sequence.
    */
   async untilDurable(sequence: number, options?: WaitOptions): Promise<void> {
+    if (!Number.isSafeInteger(sequence) || sequence < 0) throw outOfRange('sequence', 'an integer from 0', sequence)
     const { ring, waiters } = this.#port
     const hold = this.#hold
-    const isReached = (): boolean => !isCurrent(ring, hold) || (durableCursor(ring, hold) ?? -1) >= sequence
-    if (!isReached()) {
-      // Only what is committed already can be hurried.
-      if (readCursor(ring, hold.base).sequence >= sequence) request(ring, 'cursors')
-      await waiters.until(isReached, options?.signal)
+    let isHurried = false
+    const isReached = (): boolean => {
+      if (!isCurrent(ring, hold) || (durableCursor(ring, hold) ?? -1) >= sequence) return true
+      // Only what is committed already can be hurried; what is not may be when it is looked at again.
+      if (!isHurried && readCursor(ring, hold.base).sequence >= sequence) {
+        isHurried = true
+        request(ring, 'cursors')
+      }
+      return false
     }
-    if (!isCurrent(ring, hold)) throw new WalError('ERR_WAL_CURSOR', `the cursor ${JSON.stringify(this.name)} was sought or removed meanwhile`)
+    if (!isReached()) await waiters.until(isReached, options?.signal)
+    if (!isCurrent(ring, hold)) throw this.#gone()
+  }
+
+  #gone(): WalError {
+    return new WalError('ERR_WAL_CURSOR', `the cursor ${JSON.stringify(this.name)} was sought or removed meanwhile`)
   }
 }
 

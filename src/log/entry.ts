@@ -10,9 +10,9 @@ import { FRAME_DATA, FRAME_OVERHEAD, frameMs, frameTicks } from '../format/frame
 export class LogEntry {
   /** Its number: from 1, ascending. */
   readonly sequence: number
-  readonly #block: Buffer
-  readonly #view: DataView
-  readonly #offset: number
+  #block: Buffer
+  #view: DataView
+  #offset: number
   readonly #size: number
   readonly #directory: string
   #data: Buffer | undefined
@@ -25,6 +25,21 @@ export class LogEntry {
     this.#offset = offset
     this.#size = size
     this.#directory = directory
+  }
+
+  /** Has the entries keep their own bytes, together, instead of the blocks that they were read in. What was taken of them before stays as it is. */
+  static compact(entries: readonly LogEntry[]): void {
+    const block = Buffer.allocUnsafeSlow(entries.reduce((sum, entry) => sum + entry.#size, 0))
+    const view = new DataView(block.buffer, block.byteOffset, block.byteLength)
+    let offset = 0
+    for (const entry of entries) {
+      entry.#block.copy(block, offset, entry.#offset, entry.#offset + entry.#size)
+      entry.#block = block
+      entry.#view = view
+      entry.#offset = offset
+      entry.#data = undefined
+      offset += entry.#size
+    }
   }
 
   /** When it was appended, in whole milliseconds since 1970. Never falls along the sequence. */

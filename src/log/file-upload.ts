@@ -9,6 +9,7 @@
 
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import type { Disk } from '../disk/disk.js'
 import { readFileChunks } from '../disk/file-chunks.js'
 import { outOfRange, WalError, wrongType, wrongValue } from '../errors.js'
@@ -46,25 +47,27 @@ export interface UploadPort {
   readonly assertRoom: () => void
   /** Accepts an entry, waiting for room in the ring if need be. */
   readonly accept: (data: Buffer) => Promise<Receipt>
-  readonly durable: (sequence: number, signal: AbortSignal | undefined) => Promise<void>
+  /** Aborted when the log closes: ends what is still being written. */
+  readonly closing: AbortSignal
   /** Told of the bytes of a blob that is in its place. */
   readonly placed: (bytes: number) => void
 }
 
-/** Uploads a file. See `Log.appendFile`. */
+/** Uploads a file, up to its entry being accepted and the file in its place. See `Log.appendFile`. */
 export async function uploadFile(disk: Disk, port: UploadPort, source: FileSource, options: AppendFileOptions = {}): Promise<FileReceipt> {
   const { metadata, signal } = checkOptions(port, source, options)
   signal?.throwIfAborted()
+  port.closing.throwIfAborted()
   port.assertRoom()
   const directory = join(port.directory, BLOBS)
   const incoming = join(directory, INCOMING)
-  disk.makeDirectory(incoming)
   const uuid = uuidToHex(createUuid(Date.now()))
   const part = join(incoming, partName(uuid))
   let ready = part
   let isAccepted = false
   try {
-    const { bytes, sha256 } = await writePart(disk, part, source, signal)
+    disk.makeDirectory(incoming)
+    const { bytes, sha256 } = await writePart(disk, part, source, AbortSignal.any(signal === undefined ? [port.closing] : [port.closing, signal]))
     const name = join(incoming, readyName(port.lastSequence() + 1, uuid))
     disk.rename(part, name)
     ready = name
@@ -77,17 +80,16 @@ export async function uploadFile(disk: Disk, port: UploadPort, source: FileSourc
       port.placed(bytes)
       return receipt
     })
-    const receipt = await unlessAborted(accepted, signal)
-    await port.durable(receipt.sequence, signal)
-    return { ...receipt, bytes, sha256 }
+    return { ...await unlessAborted(accepted, signal), bytes, sha256 }
   } catch (error) {
     // An abort while the entry is in line ends the waiting alone: its blob stays, and gets its place.
     const isInLine = signal?.aborted === true && ready !== part
     if (!isAccepted && !isInLine) removeQuietly(disk, ready)
-    throw asWalError(error, part)
+    throw asWalError(error, 'cannot append the file', part)
   }
 }
 
+/** The options, with the metadata as it is now: what is done to it later does not count. */
 function checkOptions(port: UploadPort, source: FileSource, options: AppendFileOptions): AppendFileOptions {
   const isIterable = typeof source === 'object' && source !== null && (Symbol.asyncIterator in source || Symbol.iterator in source)
   if (typeof source !== 'string' && !isIterable) throw wrongType('source', 'a path, a stream, or an iterable of bytes', source)
@@ -95,12 +97,13 @@ function checkOptions(port: UploadPort, source: FileSource, options: AppendFileO
   if (options === null || typeof options !== 'object') throw wrongType('options', 'an object', options)
   const { metadata = null, signal } = options
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrongType('options.signal', 'an AbortSignal', signal)
-  const entry = encodeFileInfo({ uuid: '0'.repeat(32), bytes: Number.MAX_SAFE_INTEGER, sha256: '0'.repeat(64), metadata: toJson(metadata) })
+  const snapshot = throughJson(metadata)
+  const entry = encodeFileInfo({ uuid: '0'.repeat(32), bytes: Number.MAX_SAFE_INTEGER, sha256: '0'.repeat(64), metadata: snapshot })
   if (entry.length > port.maxEntryBytes) throw outOfRange('options.metadata', `at most ${port.maxEntryBytes} bytes with the entry around it (maxEntryBytes)`, entry.length)
-  return { metadata, ...(signal === undefined ? {} : { signal }) }
+  return { metadata: snapshot, ...(signal === undefined ? {} : { signal }) }
 }
 
-function toJson(metadata: unknown): unknown {
+function throughJson(metadata: unknown): unknown {
   let text: string | undefined
   try {
     text = JSON.stringify(metadata)
@@ -108,17 +111,16 @@ function toJson(metadata: unknown): unknown {
     throw wrongValue('options.metadata', `something that JSON can tell (${(error as Error).message})`, metadata)
   }
   if (text === undefined) throw wrongValue('options.metadata', 'something that JSON can tell', metadata)
-  return metadata
+  return JSON.parse(text)
 }
 
-async function writePart(disk: Disk, path: string, source: FileSource, signal: AbortSignal | undefined): Promise<{ bytes: number; sha256: string }> {
+async function writePart(disk: Disk, path: string, source: FileSource, signal: AbortSignal): Promise<{ bytes: number; sha256: string }> {
   const hash = createHash('sha256')
   let bytes = 0
   const chunks = typeof source === 'string' ? readFileChunks(source) : source
   const file = disk.create(path)
   try {
-    for await (const piece of chunks) {
-      signal?.throwIfAborted()
+    for await (const piece of untilAborted(chunks, signal)) {
       const chunk = typeof piece === 'string' ? Buffer.from(piece) : piece
       if (!ArrayBuffer.isView(chunk)) throw wrongType('source', 'an iterable of bytes or text', chunk)
       hash.update(chunk)
@@ -129,8 +131,33 @@ async function writePart(disk: Disk, path: string, source: FileSource, signal: A
   } finally {
     file.close()
   }
-  signal?.throwIfAborted()
+  signal.throwIfAborted()
   return { bytes, sha256: hash.digest('hex') }
+}
+
+/** The pieces of a source; throws the signal's reason at once, even when the source hangs. */
+async function* untilAborted<Piece>(source: AsyncIterable<Piece> | Iterable<Piece>, signal: AbortSignal): AsyncGenerator<Piece, void, undefined> {
+  const pieces = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]()
+  try {
+    for (;;) {
+      signal.throwIfAborted()
+      const piece = await unlessAborted(Promise.resolve(pieces.next()), signal)
+      if (piece.done === true) return
+      yield piece.value
+    }
+  } finally {
+    void release(source, pieces)
+  }
+}
+
+/** Lets go of a source; one that hangs is not waited for. */
+async function release(source: unknown, pieces: AsyncIterator<unknown> | Iterator<unknown>): Promise<void> {
+  try {
+    if (source instanceof Readable) source.destroy()
+    else await pieces.return?.()
+  } catch {
+    // Its bytes are all there, or why the upload has ended is being told already.
+  }
 }
 
 async function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal | undefined): Promise<Value> {
@@ -150,10 +177,10 @@ function removeQuietly(disk: Disk, path: string): void {
   }
 }
 
-function asWalError(error: unknown, file: string): unknown {
+function asWalError(error: unknown, what: string, file: string): unknown {
   if (error instanceof WalError || typeof (error as NodeJS.ErrnoException | undefined)?.syscall !== 'string') return error
   const { message, path } = error as NodeJS.ErrnoException
-  return new WalError('ERR_WAL_IO', `cannot append the file: ${message}`, { file: path ?? file }, error)
+  return new WalError('ERR_WAL_IO', `${what}: ${message}`, { file: path ?? file }, error)
 }
 
 /**
@@ -163,6 +190,14 @@ function asWalError(error: unknown, file: string): unknown {
 export async function settleUploads(disk: Disk, directory: string, read: (fromSequence: number) => AsyncIterable<readonly LogEntry[]>): Promise<void> {
   const blobs = join(directory, BLOBS)
   const incoming = join(blobs, INCOMING)
+  try {
+    await settle(disk, blobs, incoming, read)
+  } catch (error) {
+    throw asWalError(error, 'cannot settle the uploads that a crash left', incoming)
+  }
+}
+
+async function settle(disk: Disk, blobs: string, incoming: string, read: (fromSequence: number) => AsyncIterable<readonly LogEntry[]>): Promise<void> {
   const names = listQuietly(disk, incoming)
   const waiting = new Map<string, { readonly name: string; readonly fromSequence: number }>()
   for (const name of names) {

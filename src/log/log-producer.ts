@@ -23,6 +23,8 @@ import { Waiters } from './waiters.js'
 import type { FlushOutcome, FlushSyncOptions, LogHandle, Producer, ProducerSettings, Receipt, WaitOptions } from './producer.js'
 
 const DEFAULT_FLUSH_TIMEOUT_MS = 10_000
+/** How long each append after the time of the exit hook may still take. */
+const MIN_EXIT_WAIT_MS = 50
 /** While the ring stays full, how often to look whether the writer still lives. */
 const WRITER_LOOK_MS = 100
 
@@ -39,6 +41,7 @@ export class LogProducer implements Producer {
   readonly #onClose: () => void
   #isClosed = false
   #isExiting = false
+  #exitEndMs = 0
   #closing: Promise<void> | undefined
   #lastLookMs = 0
 
@@ -55,7 +58,7 @@ export class LogProducer implements Producer {
       tickBase: this.#tickBase,
     }, recordScratch(this.ring, this.#record.index))
     this.#clock = threadClock(this.ring)
-    this.waiters = new Waiters(this.ring, (stretch, claim) => this.#tryAppend(stretch, claim))
+    this.waiters = new Waiters(this.ring, (stretch, claim) => this.#tryAppend(stretch, claim), () => this.#refusal())
   }
 
   append(data: EntryData): number {
@@ -157,7 +160,7 @@ export class LogProducer implements Producer {
     this.#onClose()
   }
 
-  /** Takes no more entries; resolves when those that wait for room have been accepted or refused. */
+  /** Takes no more entries; resolves when those that wait for room have been accepted or refused: at once, if the disk has none. */
   async drainQueue(): Promise<void> {
     this.#isClosed = true
     // What becomes of each is told to whoever wrote it.
@@ -168,9 +171,15 @@ export class LogProducer implements Producer {
     return this.close()
   }
 
-  /** From now on every append is synced before it returns: the process ends, and no later moment will come. */
-  beginExit(): void {
+  /** From now on every append is synced before it returns, all of them within `timeoutMs`: the process ends, and no later moment will come. */
+  beginExit(timeoutMs: number): void {
     this.#isExiting = true
+    this.#exitEndMs = performance.now() + timeoutMs
+  }
+
+  /** What is left of that time; a moment at least, so that a disk that was slow once is not given up. */
+  get #exitLeftMs(): number {
+    return Math.max(MIN_EXIT_WAIT_MS, this.#exitEndMs - performance.now())
   }
 
   #accept(stretch: Staging): number {
@@ -179,19 +188,18 @@ export class LogProducer implements Producer {
     if (this.waiters.hasQueue || this.#tryAppend(stretch, claim) !== CLAIMED) {
       if (!this.#makeRoom(stretch, claim)) return 0
     }
-    if (this.#isExiting) this.flushSync()
+    if (this.#isExiting) this.flushSync({ timeoutMs: this.#exitLeftMs })
     return claim.sequence
   }
 
   /** Tries once; throws when the log has ended. */
   #tryAppend(stretch: Stretch, claim: Claim): number {
-    const status = hasNoSpace(this.ring) && !this.#isExiting && endError(this.ring) === undefined
-      ? CLAIM_FULL
-      : appendStretch(this.ring, this.#record, stretch, claim, this.#clock())
+    const isRefused = hasNoSpace(this.ring) && !this.#isExiting && endError(this.ring) === undefined
+    const status = isRefused ? CLAIM_FULL : appendStretch(this.ring, this.#record, stretch, claim, this.#clock())
     if (status === CLAIMED) return status
     if (status === CLAIM_REFUSED) throw endError(this.ring) ?? new WalError('ERR_WAL_CLOSED', 'the log is closing')
-    // A writer that lingers for more has enough; one that is dead will never make room.
-    wakeWriter(this.ring)
+    // A writer that lingers for more has enough; one that is dead will never make room. For room on the disk it looks by itself.
+    if (!isRefused) wakeWriter(this.ring)
     const nowMs = performance.now()
     if (nowMs - this.#lastLookMs > WRITER_LOOK_MS) {
       this.#lastLookMs = nowMs
@@ -209,10 +217,14 @@ export class LogProducer implements Producer {
     }
     if (whenFull === 'throw' && !this.#isExiting) throw this.#fullError('await ready() or write(), or set whenFull')
     const tryAll = (): boolean => this.waiters.appendQueued() && this.#tryAppend(stretch, claim) === CLAIMED
-    if (!waitForRoom(this.ring, tryAll, blockTimeoutMs)) {
-      throw this.#fullError(`not for ${blockTimeoutMs} ms (blockTimeoutMs)`)
-    }
+    const timeoutMs = this.#isExiting ? Math.min(blockTimeoutMs, this.#exitLeftMs) : blockTimeoutMs
+    if (!waitForRoom(this.ring, tryAll, timeoutMs)) throw this.#fullError(`not for ${Math.round(timeoutMs)} ms (blockTimeoutMs)`)
     return true
+  }
+
+  /** A log that closes does not wait for room on the disk: there may never be any. */
+  #refusal(): WalError | undefined {
+    return this.#isClosed && hasNoSpace(this.ring) && !this.#isExiting ? this.#fullError('the log is closing') : undefined
   }
 
   #fullError(advice: string): WalError {

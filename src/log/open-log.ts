@@ -110,6 +110,9 @@ class OpenLog implements Log {
   readonly #workerEnd: Promise<void>
   /** Where each reading is: the first sequence of its segment. */
   readonly #readFloors = new Map<symbol, number>()
+  /** Uploads that have no place yet, and what ends them. */
+  readonly #uploads = new Set<Promise<FileReceipt>>()
+  readonly #closed = new AbortController()
   #closing: Promise<void> | undefined
   #exitOutcome: FlushOutcome | undefined
 
@@ -213,16 +216,20 @@ class OpenLog implements Log {
     }))
   }
 
-  appendFile(source: FileSource, options?: AppendFileOptions): Promise<FileReceipt> {
-    return uploadFile(nodeDisk, {
+  async appendFile(source: FileSource, options?: AppendFileOptions): Promise<FileReceipt> {
+    const upload = uploadFile(nodeDisk, {
       directory: this.directory,
       maxEntryBytes: this.#handle.settings.maxEntryBytes,
       lastSequence: () => this.lastSequence,
       assertRoom: () => this.#producer.assertRoom(),
       accept: (data) => this.#producer.accept(data),
-      durable: (sequence, signal) => this.#producer.durable(sequence, signal === undefined ? {} : { signal }),
+      closing: this.#closed.signal,
       placed: (bytes) => void this.#ring.atomics.add(this.#ring.words, WORD.blobKib, Math.ceil(bytes / 1024) | 0),
     }, source, options)
+    this.#uploads.add(upload)
+    const receipt = await upload.finally(() => this.#uploads.delete(upload))
+    await this.#producer.durable(receipt.sequence, options?.signal === undefined ? {} : { signal: options.signal })
+    return receipt
   }
 
   /** What a crash left of uploads. Before anybody reads. */
@@ -272,8 +279,8 @@ class OpenLog implements Log {
   }
 
   /**
-   * Takes no more entries, makes durable what was accepted, seals the tail, ends the writer thread, frees the directory. Twice is fine.
-   * Rejects with `ERR_WAL_FAILED` when the log failed before or meanwhile.
+   * Takes no more entries, ends the uploads that are still being written, makes durable what was accepted, seals the tail, ends the writer thread, frees the directory. Twice is fine.
+   * Writes that wait for room on a full disk are refused. Rejects with `ERR_WAL_FAILED` when the log failed before or meanwhile.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close()
@@ -281,7 +288,9 @@ class OpenLog implements Log {
   }
 
   async #close(): Promise<void> {
+    this.#closed.abort(new WalError('ERR_WAL_CLOSED', 'the log was closed'))
     await this.#producer.drainQueue()
+    await Promise.allSettled(this.#uploads)
     endClaims(this.#ring)
     wantClose(this.#ring)
     this.#worker.ref()
@@ -299,7 +308,7 @@ class OpenLog implements Log {
   }
 
   endWithProcess(): FlushOutcome {
-    this.#producer.beginExit()
+    this.#producer.beginExit(EXIT_TIMEOUT_MS)
     failIfWriterDied(this.#ring)
     const ticket = request(this.#ring, 'cursors')
     this.#exitOutcome = this.#producer.flushSync({ timeoutMs: EXIT_TIMEOUT_MS })

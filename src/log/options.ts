@@ -41,7 +41,7 @@ export interface LogOptions {
   readonly lingerMs?: number
   /** The largest batch, 4 KiB to 1 GiB; a single larger entry or group is one by itself. Default: a quarter of the ring, at least 64 KiB. */
   readonly maxBatchBytes?: number
-  /** What `append` does when the ring is full: `'throw'` (default), `'drop'` or `'block'`. */
+  /** What `append` does when the ring or the disk is full: `'throw'` (default), `'drop'` or `'block'`. */
   readonly whenFull?: WhenFull
   /** How long `'block'` blocks, in ms. Default 10,000. */
   readonly blockTimeoutMs?: number
@@ -52,7 +52,7 @@ export interface LogOptions {
   readonly preallocateBytes?: number
   /**
    * Bytes that are kept back, as a file of zeros, for the day that the disk is full: so that what was accepted, commits and the end of
-   * the log still find room. 0 (none) to 1 GiB. Default: `ringBytes`, at most 16 MiB, and 256 KiB.
+   * the log still find room. 0 (none) to 1 GiB, and at most a quarter of the file system. Default: `ringBytes`, at most 16 MiB, and 256 KiB.
    */
   readonly reserveBytes?: number
   /** What is kept, and for how long. */
@@ -74,7 +74,10 @@ export interface LogOptions {
  * stays, unless `maxBytes` is exceeded and `whenOver` is `'drop-oldest'`. Only whole segments go, the oldest first, never the tail.
  */
 export interface LogRetention {
-  /** Bytes that the log may take on disk, uploaded files included, from 64 KiB. Default: half of what the file system has for it at opening. */
+  /**
+   * Bytes that the log may take on disk, freed segments and uploaded files included, `reserveBytes` not, from 64 KiB. Default: half of what the
+   * file system has for it at opening.
+   */
   readonly maxBytes?: number
   /** Since the last entry of a segment. Counted, not read off a clock: a wrong one deletes nothing early. Default 7 days. */
   readonly maxAgeMs?: number

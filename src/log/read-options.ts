@@ -17,6 +17,8 @@ export interface ReadOptions {
   readonly signal?: AbortSignal
   /** With `follow`: called when all entries up to this sequence have been handed out, and the reading waits for more. */
   readonly onCaughtUp?: (sequence: number) => void
+  /** Told of sequences that a salvage has given up, when they are passed over; entries before them may be handed out after that. */
+  readonly onGap?: (firstSequence: number, lastSequence: number) => void
 }
 
 /** Options of `readLog`. */
@@ -25,7 +27,7 @@ export interface ReadLogOptions extends ReadOptions {
   readonly includeWritten?: boolean
 }
 
-const KNOWN = ['fromSequence', 'fromTimestamp', 'limit', 'follow', 'signal', 'onCaughtUp']
+const KNOWN = ['fromSequence', 'fromTimestamp', 'limit', 'follow', 'signal', 'onCaughtUp', 'onGap']
 const KNOWN_ELSEWHERE = [...KNOWN, 'includeWritten']
 
 /** Checks the options of a reading in the writing process, or elsewhere. Throws `TypeError` or `RangeError` that names the option. */
@@ -35,7 +37,7 @@ export function resolveReadOptions(options: ReadLogOptions = {}, isElsewhere = f
     const known = isElsewhere ? KNOWN_ELSEWHERE : KNOWN
     if (!known.includes(name)) throw wrongValue(`options.${name}`, `one of the known options: ${known.join(', ')}`, options[name as keyof ReadLogOptions])
   }
-  const { fromSequence = 1, fromTimestamp, limit = Infinity, follow = false, signal, onCaughtUp } = options
+  const { fromSequence = 1, fromTimestamp, limit = Infinity, follow = false, signal, onCaughtUp, onGap } = options
   if (typeof fromSequence !== 'number') throw wrongType('options.fromSequence', 'an integer', fromSequence)
   if (!Number.isSafeInteger(fromSequence) || fromSequence < 1) throw outOfRange('options.fromSequence', 'an integer from 1', fromSequence)
   if (typeof limit !== 'number') throw wrongType('options.limit', 'an integer', limit)
@@ -46,7 +48,8 @@ export function resolveReadOptions(options: ReadLogOptions = {}, isElsewhere = f
   }
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrongType('options.signal', 'an AbortSignal', signal)
   if (onCaughtUp !== undefined && typeof onCaughtUp !== 'function') throw wrongType('options.onCaughtUp', 'a function', onCaughtUp)
-  return { fromSequence, fromTimestamp: checkTimestamp(fromTimestamp), limit, follow, signal, onCaughtUp }
+  if (onGap !== undefined && typeof onGap !== 'function') throw wrongType('options.onGap', 'a function', onGap)
+  return { fromSequence, fromTimestamp: checkTimestamp(fromTimestamp), limit, follow, signal, onCaughtUp, onGap }
 }
 
 function checkTimestamp(value: unknown): number | undefined {

@@ -40,6 +40,8 @@ export interface ReadPlan {
   readonly signal: AbortSignal | undefined
   /** Told of the last sequence that was handed out, or is no entry, before a wait for more. */
   readonly onCaughtUp: ((sequence: number) => void) | undefined
+  /** Told of sequences that a salvage has given up, when they are passed over. */
+  readonly onGap: ((firstSequence: number, lastSequence: number) => void) | undefined
 }
 
 type Ending = FrameFault | 'index' | 'control' | 'order' | 'beyond'
@@ -190,6 +192,8 @@ class LogReader {
     const range = decodeRange(view, at, size)
     if (range === undefined || range.first !== this.#next) return 'order'
     this.#next = range.last + 1
+    const { fromSequence, onGap } = this.#plan
+    if (kind === 'gap' && range.last >= fromSequence) onGap?.(Math.max(range.first, fromSequence), range.last)
     return undefined
   }
 
@@ -284,10 +288,10 @@ class LogReader {
   }
 
   #trimmed(): WalError {
-    const first = this.#catalog.list().find(({ header }) => header.firstSequence > this.#next)?.header.firstSequence ?? (this.#horizon.visible() ?? this.#next) + 1
-    return new WalError('ERR_WAL_TRIMMED', `entries ${this.#next} to ${first - 1} have been removed from the log`, {
-      firstSequence: this.#next, lastSequence: first - 1,
-    })
+    const last = (this.#catalog.list().find(({ header }) => header.firstSequence > this.#next)?.header.firstSequence ?? (this.#horizon.visible() ?? this.#next) + 1) - 1
+    // From the first that was wanted and not handed out: what was held back has gone with the rest.
+    const firstSequence = this.#held[0]?.sequence ?? Math.max(this.#next, this.#plan.fromSequence)
+    return new WalError('ERR_WAL_TRIMMED', `entries ${firstSequence} to ${last} have been removed from the log`, { firstSequence, lastSequence: last })
   }
 
   /** Damage in a sealed segment: passed over if only what is not wanted was there; else thrown, with the sequences that cannot be read. */

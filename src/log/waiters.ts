@@ -29,6 +29,7 @@ type QueueItem =
 export class Waiters {
   readonly #ring: Ring
   readonly #tryAppend: (stretch: Stretch, claim: Claim) => number
+  readonly #refusal: () => Error | undefined
   readonly #durableEvent: AsyncWaiter
   readonly #roomEvent: AsyncWaiter
   /** By ascending sequence. */
@@ -37,9 +38,11 @@ export class Waiters {
   #others: { readonly isReached: () => boolean; readonly pending: Pending<void> }[] = []
   readonly #claim: Claim = { sequence: 0, start: 0, ticks: 0, backlog: 0 }
 
-  constructor(ring: Ring, tryAppend: (stretch: Stretch, claim: Claim) => number) {
+  /** `refusal`: why nobody may wait for room any more, if so. */
+  constructor(ring: Ring, tryAppend: (stretch: Stretch, claim: Claim) => number, refusal: () => Error | undefined) {
     this.#ring = ring
     this.#tryAppend = tryAppend
+    this.#refusal = refusal
     const onTick = (): void => failIfWriterDied(ring)
     this.#durableEvent = new AsyncWaiter(ring.atomics, ring.words, WORD.durableEvent, () => this.#serveDurable(), onTick)
     this.#roomEvent = new AsyncWaiter(ring.atomics, ring.words, WORD.roomEvent, () => this.#serveRoom(), onTick)
@@ -140,6 +143,8 @@ export class Waiters {
       let served = 0
       while (served < this.#queue.length && this.#serveItem(this.#queue[served]!)) served++
       if (served > 0) this.#queue = this.#queue.slice(served)
+      const refusal = this.#queue.length > 0 ? this.#refusal() : undefined
+      if (refusal !== undefined) throw refusal
     } catch (error) {
       for (const item of this.#queue.splice(0)) item.pending.reject(error)
     }

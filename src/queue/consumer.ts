@@ -16,7 +16,7 @@ export interface ConsumerProgress {
   readonly lagBytes: number
   /** How long the oldest entry that was started and is not committed has been in the log; undefined when none is. */
   readonly oldestUncommittedAgeMs: number | undefined
-  /** Handlers that run now, and entries (or batches) that wait to be tried again. */
+  /** Entries (or batches) in a handler or on their way to the dead letters, and those that wait to be tried again. */
   readonly inFlight: number
   readonly retrying: number
   /** Since the log was opened: entries that went to the dead letters, and that were lost to damage or to retention. */
@@ -55,7 +55,8 @@ export interface Consumer extends Committer, AsyncIterable<LogEntry> {
   /**
    * Calls `handler` for each entry, those to come included, until {@link stop}, the signal, or the log's close; then resolves. An entry is
    * committed when its handler has returned or resolved, and all before it are done. One that throws or rejects is tried again, later, without
-   * holding up others, of which at most 1,024 are started and not finished. Holds the process while it runs.
+   * holding up others: of which at most 1,024 are started and not finished (or `concurrency`, if that is more), and at most 65,536 entries in
+   * batches, or 32 MiB, wait to be tried again; then nothing new is started. Holds the process while it runs.
    *
    * Rejects with `ERR_WAL_HANDLER` when an entry failed for good and there is no dead-letter log; with `ERR_WAL_CORRUPT` and the sequences
    * at damage, unless the log was opened with `onCorrupt: 'salvage'`; with `ERR_WAL_BUSY` when the consumer runs already; with what made
@@ -64,7 +65,10 @@ export interface Consumer extends Committer, AsyncIterable<LogEntry> {
   run(handler: (entry: LogEntry, context: DeliveryContext) => unknown, options?: RunOptions): Promise<void>
   /** {@link run}, with many entries at a time, one batch after the other. A batch fails as a whole. */
   runBatches(handler: (entries: readonly LogEntry[], context: DeliveryContext) => unknown, options?: RunBatchesOptions): Promise<void>
-  /** Stops a run; resolves when it has ended: what is in flight gets `stopTimeoutMs` to finish, and is committed if it does. */
+  /**
+   * Stops a run; resolves when it has ended: what is in flight gets `stopTimeoutMs` to finish, and is committed if it does; whatever it does
+   * later counts no more. Not to be awaited in a handler, which would wait for itself.
+   */
   stop(): Promise<void>
   /** Goes on from another place, forwards or backwards; durable with the next commit. What is in flight is not committed. */
   seek(place: { readonly sequence: number } | { readonly timestamp: number | Date }): void

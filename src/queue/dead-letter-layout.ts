@@ -12,6 +12,8 @@
  * `consumer`, `sequence`, `timestamp`, `attempts` and `error` of their types.
  */
 
+import { inspect } from 'node:util'
+
 /** 'DEAD' read as a little-endian u32. */
 const MAGIC = 0x44414544
 const DESCRIPTION_LENGTH = 4
@@ -66,9 +68,22 @@ function isInfo(value: unknown): value is DeadLetterInfo {
   return typeof consumer === 'string' && Number.isSafeInteger(sequence) && Number.isFinite(timestamp) && Number.isSafeInteger(attempts) && isError
 }
 
-/** What is kept of anything that was thrown. */
+/** UTF-16 units of each text of an error that are kept; in JSON at most six times as many bytes. */
+const MAX_TEXT_LENGTH = 8192
+const MAX_NAME_LENGTH = 256
+
+/** What is kept of anything that was thrown: an error of any realm, or no error at all. Never throws. */
 export function describeError(thrown: unknown): DeadLetterInfo['error'] {
-  if (!(thrown instanceof Error)) return { name: 'Error', message: String(thrown) }
-  const { name, message, stack, code } = thrown as NodeJS.ErrnoException
-  return { name, message, ...(typeof code === 'string' && { code }), ...(stack !== undefined && { stack }) }
+  try {
+    const { name, message, stack, code } = Object(thrown) as Record<string, unknown>
+    if (typeof message !== 'string') return { name: 'Error', message: (typeof thrown === 'string' ? thrown : inspect(thrown, { depth: 1 })).slice(0, MAX_TEXT_LENGTH) }
+    return {
+      name: typeof name === 'string' ? name.slice(0, MAX_NAME_LENGTH) : 'Error',
+      message: message.slice(0, MAX_TEXT_LENGTH),
+      ...(typeof code === 'string' && { code: code.slice(0, MAX_NAME_LENGTH) }),
+      ...(typeof stack === 'string' && { stack: stack.slice(0, MAX_TEXT_LENGTH) }),
+    }
+  } catch {
+    return { name: 'Error', message: 'what was thrown cannot be looked at' } // Getters and proxies may throw themselves.
+  }
 }

@@ -17,9 +17,8 @@ const DEAD_FILE = 'ringwal-dead-letter'
 const RING_BYTES = 2 ** 20
 const SEGMENT_BYTES = 2 ** 24
 /** Room for the description beside the entry. */
-const DESCRIPTION_BYTES = 2 ** 16
+const DESCRIPTION_BYTES = 2 ** 17
 const LARGEST_ENTRY_BYTES = 2 ** 30
-const MAX_STACK_LENGTH = 8192
 
 /** The directory of a dead-letter log. */
 export function deadLetterDirectory(directory: string, name: string): string {
@@ -65,9 +64,9 @@ export class DeadLetters {
   /** Resolves when all entries of the parcel are durable in the dead-letter log of that name. */
   async bury(name: string, consumer: string, { entries }: Parcel, thrown: unknown, attempts: number): Promise<void> {
     const log = await this.#open(name)
-    const { stack, ...error } = describeError(thrown)
+    const error = describeError(thrown)
     await Promise.all(entries.map(async ({ sequence, timestamp, data, file }) => {
-      const info = { consumer, sequence, timestamp, attempts, error: { ...error, ...(stack !== undefined && { stack: stack.slice(0, MAX_STACK_LENGTH) }) } }
+      const info = { consumer, sequence, timestamp, attempts, error }
       if (file === undefined) await log.write(encodeDeadLetter(info, data))
       // Its file would go with the entry. What is damaged is kept as what the entry tells of it.
       else await log.appendFile(file.open(), { metadata: { [DEAD_FILE]: info, metadata: file.metadata } }).catch(async (cause: WalError) => {
@@ -91,6 +90,7 @@ export class DeadLetters {
   async close(): Promise<void> {
     const opened = await Promise.allSettled(this.#logs.values())
     this.#logs.clear()
-    for (const outcome of opened) if (outcome.status === 'fulfilled') await outcome.value.close()
+    const closed = await Promise.allSettled(opened.map((outcome) => outcome.status === 'fulfilled' ? outcome.value.close() : undefined))
+    for (const outcome of closed) if (outcome.status === 'rejected') throw outcome.reason
   }
 }

@@ -2,21 +2,27 @@
  * Delivering entries to a handler: several at a time, failed ones again later, and the cursor behind all that is finished.
  *
  * Only what is unfinished is kept, in order of sequence: the cursor stands before the first of it. An entry that waits to be tried
- * again takes no place of the running ones, but of {@link MAX_UNFINISHED}, so that a handler that fails always does not grow the heap.
+ * again takes no place of the running ones, but is bounded with all others like it, in number and in bytes, so that a handler that
+ * always fails does not grow the heap: beyond that no new one is started.
  */
 
 import { WalError } from '../errors.js'
-import type { LogEntry } from '../log/entry.js'
+import { LogEntry } from '../log/entry.js'
 import type { DeliveryContext, ResolvedDelivery } from './consumer-options.js'
 
-/** Entries (or batches) started and not finished, the waiting ones included; beyond that, no new one is started. */
+/** Entries (or batches) started and not finished, the waiting ones included. */
 export const MAX_UNFINISHED = 1024
+/** Entries, in batches or not, that wait to be tried again, and their bytes. What runs may come on top when it fails. */
+export const MAX_WAITING_ENTRIES = 65_536
+export const MAX_WAITING_BYTES = 32 * 2 ** 20
 
 /** What is delivered at a time: an entry by itself, or a batch. */
 export interface Parcel {
   readonly entries: readonly LogEntry[]
   readonly firstSequence: number
   readonly lastSequence: number
+  /** Bytes of the entries. */
+  readonly bytes: number
 }
 
 /** What a delivery needs. */
@@ -43,7 +49,14 @@ export class Delivery {
   readonly #ready: { readonly parcel: Parcel; readonly attempt: number }[] = []
   #lastStarted: number
   #running = 0
+  /** On their way to the dead letters. */
+  #burying = 0
+  #waitingEntries = 0
+  #waitingBytes = 0
+  #isServing = false
   #isEnded = false
+  /** What still runs has had its time: nothing comes of it any more. */
+  #isAbandoned = false
   #failure: { readonly error: unknown } | undefined
   #wake: (() => void) | undefined
 
@@ -55,14 +68,14 @@ export class Delivery {
     this.#port = port
   }
 
-  /** Handlers that run now. */
+  /** Parcels in a handler now, or on their way to the dead letters. */
   get running(): number {
-    return this.#running
+    return this.#running + this.#burying
   }
 
   /** Parcels that wait to be tried again. */
   get retrying(): number {
-    return this.#unfinished.size - this.#running
+    return this.#unfinished.size - this.running
   }
 
   /** The first parcel that is not finished. */
@@ -72,6 +85,7 @@ export class Delivery {
 
   get #hasPlace(): boolean {
     return this.#running < this.#concurrency && this.#unfinished.size < Math.max(MAX_UNFINISHED, this.#concurrency)
+      && this.#waitingEntries < MAX_WAITING_ENTRIES && this.#waitingBytes < MAX_WAITING_BYTES
   }
 
   /** Whether a parcel can be started without waiting. */
@@ -112,6 +126,7 @@ export class Delivery {
   }
 
   #done(parcel: Parcel): void {
+    if (this.#isAbandoned) return
     this.#running--
     this.#finish(parcel)
     this.#next()
@@ -124,6 +139,7 @@ export class Delivery {
   }
 
   #failed(parcel: Parcel, attempt: number, error: unknown): void {
+    if (this.#isAbandoned) return
     this.#running--
     try {
       this.#options.onError?.(error, { entries: parcel.entries, attempt })
@@ -136,6 +152,11 @@ export class Delivery {
   }
 
   #later(parcel: Parcel, attempt: number): void {
+    if (this.#isEnded) return
+    // It may wait for long: with its own bytes, not with the whole block that it was read in.
+    LogEntry.compact(parcel.entries)
+    this.#waitingEntries += parcel.entries.length
+    this.#waitingBytes += parcel.bytes
     const { initialDelayMs, maxDelayMs, factor, jitter } = this.#options
     const delayMs = Math.min(maxDelayMs, initialDelayMs * factor ** (attempt - 1)) * (jitter ? 0.5 + Math.random() / 2 : 1)
     const timer = setTimeout(() => {
@@ -152,13 +173,15 @@ export class Delivery {
       const what = firstSequence === lastSequence ? `entry ${firstSequence}` : `entries ${firstSequence} to ${lastSequence}`
       return this.#fail(new WalError('ERR_WAL_HANDLER', `${what} failed ${attempts} times, and there is no dead-letter log`, { firstSequence, lastSequence }, error))
     }
+    this.#burying++
     try {
       await this.#port.bury(parcel, error, attempts)
-      this.#finish(parcel)
-      this.#next()
+      if (!this.#isAbandoned) this.#finish(parcel)
     } catch (cause) {
       this.#fail(cause)
     }
+    this.#burying--
+    this.#next()
   }
 
   #fail(error: unknown): void {
@@ -169,10 +192,16 @@ export class Delivery {
 
   /** A place is free, or something is ready: first what was ready before. */
   #next(): void {
+    // A handler that returns at once comes by here before the loop is done.
+    if (this.#isServing) return
+    this.#isServing = true
     while (!this.#isEnded && this.#ready.length > 0 && this.#running < this.#concurrency) {
       const { parcel, attempt } = this.#ready.shift()!
+      this.#waitingEntries -= parcel.entries.length
+      this.#waitingBytes -= parcel.bytes
       this.#attempt(parcel, attempt)
     }
+    this.#isServing = false
     this.#wake?.()
     this.#wake = undefined
   }
@@ -186,14 +215,21 @@ export class Delivery {
     this.#wake = undefined
   }
 
+  /** Starts nothing more; what runs is told by its signal, and what becomes of it counts no more. */
+  abandon(): void {
+    this.#isAbandoned = true
+    this.interrupt()
+    this.#hurry.abort()
+  }
+
   /**
    * Starts nothing more; resolves when all that runs is done, or `timeoutMs` is over: then the signal of the handlers is aborted, and
-   * what they do is not waited for. Throws what made the delivery fail.
+   * what becomes of them counts no more, so that one which returns because it was aborted commits nothing. Throws what made the delivery fail.
    */
   async end(timeoutMs: number): Promise<void> {
     this.interrupt()
     const endMs = performance.now() + timeoutMs
-    while (this.#running > 0) {
+    while (this.running > 0 && !this.#isAbandoned) {
       const leftMs = endMs - performance.now()
       if (leftMs <= 0) break
       let timer: NodeJS.Timeout | undefined
@@ -203,7 +239,7 @@ export class Delivery {
       })
       clearTimeout(timer)
     }
-    this.#hurry.abort()
+    this.abandon()
     if (this.#failure !== undefined) throw this.#failure.error
   }
 }

@@ -8,7 +8,7 @@ import type { Log } from '../log/log.js'
 export interface LostEntries {
   readonly firstSequence: number
   readonly lastSequence: number
-  /** `ERR_WAL_TRIMMED`: pushed out by retention. `ERR_WAL_CORRUPT`: damaged. */
+  /** `ERR_WAL_TRIMMED`: pushed out by retention. `ERR_WAL_CORRUPT`: damaged, or given up by a salvage before. */
   readonly cause: WalError
 }
 
@@ -29,6 +29,9 @@ export class EntrySource {
   readonly #end = new AbortController()
   #batches: AsyncGenerator<LogEntry[], void, undefined>
   #pending: Promise<LogEntry[] | undefined> | undefined
+  /** How far there is no entry that was not handed out, and whether that may be told now. */
+  #caughtUp = 0
+  #isHolding = false
 
   /** Begins with the entry `fromSequence`. */
   constructor(log: Log, fromSequence: number, salvages: boolean, events: SourceEvents) {
@@ -46,11 +49,30 @@ export class EntrySource {
       const range = { firstSequence: fromSequence, lastSequence: first - 1 }
       this.#events.lost({ ...range, cause: new WalError('ERR_WAL_TRIMMED', what, range) })
     }
-    return this.#log.readBatches({ fromSequence, follow: true, signal: this.#end.signal, onCaughtUp: this.#events.caughtUp })
+    return this.#log.readBatches({
+      fromSequence, follow: true, signal: this.#end.signal,
+      onCaughtUp: (sequence) => this.#noteCaughtUp(sequence),
+      onGap: (firstSequence, lastSequence) => {
+        const range = { firstSequence, lastSequence }
+        this.#events.lost({ ...range, cause: new WalError('ERR_WAL_CORRUPT', `entries ${firstSequence} to ${lastSequence} were damaged, and given up by a salvage`, range) })
+      },
+    })
   }
 
-  /** The next entries, at least one; undefined when the source or the log was closed. With a time limit, an empty array when it is over. */
+  #noteCaughtUp(sequence: number): void {
+    this.#caughtUp = sequence
+    // Who still holds entries would commit them by this, before they are delivered.
+    if (!this.#isHolding) this.#events.caughtUp(sequence)
+  }
+
+  /**
+   * The next entries, at least one; undefined when the source or the log was closed. With a time limit, an empty array when it is over; it is for
+   * who holds entries already: `caughtUp` is not told before the next call without one.
+   */
   async next(timeoutMs = Infinity): Promise<readonly LogEntry[] | undefined> {
+    const wasHolding = this.#isHolding
+    this.#isHolding = timeoutMs !== Infinity
+    if (wasHolding && !this.#isHolding) this.#events.caughtUp(this.#caughtUp)
     this.#pending ??= this.#pull()
     const pulled = timeoutMs === Infinity ? await this.#pending : await withinTime(this.#pending, timeoutMs)
     if (pulled === TIME_OVER) return []
@@ -79,12 +101,12 @@ export class EntrySource {
     this.#batches = this.#read(lastSequence + 1)
   }
 
-  /** Ends the reading; what waits for entries gets none. */
-  close(): void {
+  /** Ends the reading; what waits for entries gets none. Resolves when its file is closed, and its segment may be freed. Twice is fine. */
+  async close(): Promise<void> {
     this.#end.abort()
-    // What was being read when it ended is nobody's; the segment's file is closed.
-    this.#pending?.catch(() => undefined)
-    this.#batches.return().catch(() => undefined)
+    // What was being read when it ended is nobody's. A reading that is not waiting but between two blocks ends by this alone.
+    await this.#pending?.catch(() => undefined)
+    await this.#batches.return().catch(() => undefined)
   }
 }
 

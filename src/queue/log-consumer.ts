@@ -20,6 +20,8 @@ export interface ConsumerPort {
   readonly deadLetters: DeadLetters
   /** Whether damage is passed over. */
   readonly salvages: boolean
+  /** Throws when the log is closed, or closes. */
+  readonly assertOpen: () => void
   /** The sequence that comes next at a place. */
   readonly placeOf: (place: { readonly sequence: number } | { readonly timestamp: number }) => number
 }
@@ -59,8 +61,10 @@ export class LogConsumer implements Consumer {
   }
 
   commit(sequence: number): boolean {
+    // What was handed out before a seek is of the epoch before, whose commits are void, until something has been handed out since.
+    const cursor = this.#turn?.wasSought === true ? this.#turn.cursor : this.#cursor
     // Sequences without an entry behind the last one go with it.
-    return this.#cursor.commit(sequence === this.#handedOut ? Math.max(sequence, this.#passed) : sequence)
+    return cursor.commit(sequence === this.#handedOut ? Math.max(sequence, this.#passed) : sequence)
   }
 
   committed(sequence: number, options?: WaitOptions): Promise<void> {
@@ -101,7 +105,7 @@ export class LogConsumer implements Consumer {
     const delivery = new Delivery(cursor.committed, concurrency, options, {
       handle,
       finished: (sequence) => void cursor.commit(sequence),
-      failed: () => source.close(),
+      failed: () => void source.close(),
       bury: deadLetter === undefined ? undefined : async (parcel, error, attempts) => {
         await this.#port.deadLetters.bury(deadLetter, this.name, parcel, error, attempts)
         this.#deadLettered += parcel.entries.length
@@ -116,8 +120,8 @@ export class LogConsumer implements Consumer {
         delivery.start(parcel)
       }
     } finally {
-      source.close()
-      await delivery.end(turn.wasSought ? 0 : stopTimeoutMs)
+      await source.close()
+      await delivery.end(stopTimeoutMs)
     }
     return turn.wasSought
   }
@@ -133,11 +137,11 @@ export class LogConsumer implements Consumer {
           this.#handedOut = lastSequence
           yield entry!
         }
-        turn.source.close()
+        await turn.source.close()
         if (!turn.wasSought) return
       }
     } finally {
-      this.#turn?.source.close()
+      await this.#turn?.source.close()
       this.#finish()
     }
   }
@@ -181,7 +185,7 @@ export class LogConsumer implements Consumer {
 
   #begin(): void {
     if (this.#isBusy) throw new WalError('ERR_WAL_BUSY', `the consumer ${JSON.stringify(this.name)} runs already`)
-    this.#cursor.assertOpen()
+    this.#port.assertOpen()
     if (!this.#cursor.isCurrent) throw new WalError('ERR_WAL_CURSOR', `the consumer ${JSON.stringify(this.name)} has been deleted`)
     this.#isBusy = true
     this.#isStopping = false
@@ -194,7 +198,7 @@ export class LogConsumer implements Consumer {
 
   async stop(): Promise<void> {
     this.#isStopping = true
-    this.#turn?.source.close()
+    void this.#turn?.source.close()
     this.#turn?.delivery?.interrupt()
     await this.#ended
   }
@@ -203,8 +207,8 @@ export class LogConsumer implements Consumer {
     this.#cursor.seek(this.#port.placeOf(checkPlace('place', place)) - 1)
     if (this.#turn === undefined) return
     this.#turn.wasSought = true
-    this.#turn.source.close()
-    this.#turn.delivery?.interrupt()
+    void this.#turn.source.close()
+    this.#turn.delivery?.abandon()
   }
 
   get progress(): ConsumerProgress {

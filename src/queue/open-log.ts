@@ -1,8 +1,9 @@
 /** A log as users know it: the log itself, and the queue on it. */
 
-import { outOfRange } from '../errors.js'
+import { outOfRange, WalError } from '../errors.js'
 import type { Log as CoreLog } from '../log/log.js'
 import { openLog as openCore } from '../log/open-log.js'
+import { optionGroup } from '../log/option-values.js'
 import type { LogOptions } from '../log/options.js'
 import type { Consumer } from './consumer.js'
 import { checkName, checkStart, type ConsumerStart } from './consumer-options.js'
@@ -14,7 +15,7 @@ export interface Log extends CoreLog {
   /**
    * The consumer of that name: the same object each time. A new name begins at the earliest entry, or where `start` says; with any other
    * `start` than `'committed'` a known one is sought there. `{ timestamp }` blocks for a few small reads.
-   * Throws `TypeError` or `RangeError` on wrong arguments, `ERR_WAL_TOO_MANY_CONSUMERS` beyond 4,096.
+   * Throws `TypeError` or `RangeError` on wrong arguments, `ERR_WAL_TOO_MANY_CONSUMERS` beyond 4,096, `ERR_WAL_CLOSED` after `close()`.
    */
   consumer(name: string, options?: { readonly start?: ConsumerStart }): Consumer
   /** All consumers that the log knows, and how many entries each is behind. */
@@ -38,17 +39,25 @@ export async function openLog(options: LogOptions): Promise<Log> {
 function withQueue(core: CoreLog, salvages: boolean): Log {
   const consumers = new Map<string, LogConsumer>()
   const deadLetters = new DeadLetters(core.directory, core.handle().settings.maxEntryBytes)
-  const port: ConsumerPort = { log: core, deadLetters, salvages, placeOf: (place) => sequenceAt(core, place) }
   const closeCore = core.close.bind(core)
   let closing: Promise<void> | undefined
+  const assertOpen = (): void => {
+    if (closing !== undefined) throw new WalError('ERR_WAL_CLOSED', 'the log is closed')
+  }
+  const port: ConsumerPort = { log: core, deadLetters, salvages, assertOpen, placeOf: (place) => sequenceAt(core, place) }
   const close = async (): Promise<void> => {
     await Promise.all([...consumers.values()].map((consumer) => consumer.stop()))
-    await deadLetters.close()
+    // Whatever became of the dead letters, this log ends well, and frees its directory.
+    const [deadEnd] = await Promise.allSettled([deadLetters.close()])
     await closeCore()
+    if (deadEnd.status === 'rejected') throw deadEnd.reason
   }
   return Object.assign(core, {
-    consumer(name: string, { start = 'committed' }: { readonly start?: ConsumerStart } = {}): Consumer {
+    consumer(name: string, options: { readonly start?: ConsumerStart } = {}): Consumer {
+      assertOpen()
       checkName('name', name)
+      optionGroup('options', options, ['start'])
+      const { start = 'committed' } = options
       const place = checkStart('options.start', start)
       const known = consumers.get(name)
       if (known !== undefined) {

@@ -4,10 +4,16 @@ import type { LogEntry } from '../log/entry.js'
 import type { Parcel } from './delivery.js'
 import type { EntrySource } from './entry-source.js'
 
+function parcelOf(entries: readonly LogEntry[]): Parcel {
+  let bytes = 0
+  for (const entry of entries) bytes += entry.bytes
+  return { entries, firstSequence: entries[0]!.sequence, lastSequence: entries.at(-1)!.sequence, bytes }
+}
+
 /** Each entry by itself. */
 export async function* singleParcels(source: EntrySource): AsyncGenerator<Parcel, void, undefined> {
   for (let entries = await source.next(); entries !== undefined; entries = await source.next()) {
-    for (const entry of entries) yield { entries: [entry], firstSequence: entry.sequence, lastSequence: entry.sequence }
+    for (const entry of entries) yield { entries: [entry], firstSequence: entry.sequence, lastSequence: entry.sequence, bytes: entry.bytes }
   }
 }
 
@@ -26,14 +32,15 @@ export async function* cutParcels(
     let count = countWithin(held, maxEntries, maxBytes)
     const endMs = maxWaitMs === 0 ? 0 : performance.now() + maxWaitMs
     while (count === held.length && count < maxEntries && performance.now() < endMs) {
-      const more = await source.next(endMs - performance.now())
+      // What is in hand goes out first; whoever asks again is told once more why there is nothing behind it.
+      const more = await source.next(endMs - performance.now()).catch(() => undefined)
       if (more === undefined || more.length === 0) break
       held = [...held, ...more]
       count = countWithin(held, maxEntries, maxBytes)
     }
     const entries = count === held.length ? held : held.slice(0, count)
     held = count === held.length ? [] : held.slice(count)
-    yield { entries, firstSequence: entries[0]!.sequence, lastSequence: entries.at(-1)!.sequence }
+    yield parcelOf(entries)
   }
 }
 

@@ -42,6 +42,8 @@ export interface ForeignFacts {
 /** What a sealed segment says of itself without being scanned. */
 export interface SealedFacts {
   readonly index: SparseIndex | undefined
+  /** Of the first trailer, as {@link previousUuid}: undefined when there is none of this segment. */
+  readonly firstSequence: number | undefined
   readonly previousUuid: Uint8Array | undefined
   readonly cursors: readonly Cursor[] | undefined
 }
@@ -67,10 +69,11 @@ export function readFacts(disk: Disk, directory: string, name: SegmentName, prog
     const header = decodeSegmentHeader(start.subarray(0, file.read(start, 0)))
     const foreign = typeof header === 'string' ? undefined : readForeign(file, fileBytes, header)
     const sealed = typeof header !== 'string' && header.sealed && foreign === undefined ? readSealed(file, fileBytes, name.uuid) : undefined
-    // A header names no UUID. Where nothing else in the file has its UUID, and not even the size fits, the header was left by a file
-    // that had these blocks before. (A whole segment under another name has the size: that is damage, not a torn start.)
-    const isStale = sealed !== undefined && sealed.index === undefined && sealed.previousUuid === undefined
-      && typeof header !== 'string' && header.bytes !== fileBytes
+    // A header names no UUID. Where nothing else in the file has its UUID, or the first trailer begins with another sequence, and not even
+    // the size fits, the header was left by a file that had these blocks before. (A whole segment under another name has the size: that is
+    // damage, not a torn start.)
+    const isStale = sealed !== undefined && typeof header !== 'string' && header.bytes !== fileBytes
+      && (sealed.firstSequence === undefined ? sealed.index === undefined : sealed.firstSequence !== header.firstSequence)
     const isRead = foreign !== undefined || (sealed !== undefined && !isStale)
     return {
       name, path, fileBytes, foreign,
@@ -106,7 +109,7 @@ function readSealed(file: DiskFile, fileBytes: number, uuid: Uint8Array): Sealed
   const index = readIndex(file, fileBytes, uuid)
   const first = readTrailerAt(file, fileBytes, SEGMENT_HEADER_BYTES, uuid)
   const last = index === undefined ? undefined : readTrailerAt(file, fileBytes, index.cursorTrailerOffset, uuid)
-  return { index, previousUuid: first?.previousUuid, cursors: last?.cursors }
+  return { index, firstSequence: first?.firstSequence, previousUuid: first?.previousUuid, cursors: last?.cursors }
 }
 
 function readTrailerAt(file: DiskFile, fileBytes: number, offset: number, uuid: Uint8Array): Trailer | undefined {

@@ -3,11 +3,11 @@
  * anywhere and done again. The caller holds the directory's lock.
  */
 
-import type { Disk } from '../disk/disk.js'
+import { isDiskFull, type Disk, type DiskFile } from '../disk/disk.js'
 import { invariant, WalError } from '../errors.js'
 import type { SegmentName } from '../format/segment-name.js'
 import type { Cursor } from '../format/trailer-layout.js'
-import { sealSegment } from '../segment/seal.js'
+import { writeFinalHeader, writeIndex, type SegmentContent } from '../segment/seal.js'
 import { gatherFacts, isTailStale } from './facts.js'
 import { salvageDirectory, type LostSequences, type SalvageReport } from './salvage.js'
 import { judge, type Damage, type Judgement, type Verdict } from './verdict.js'
@@ -76,9 +76,9 @@ export interface Recovered {
 
 /**
  * Recovers the directory. Blocks. When acknowledged data is damaged: throws `ERR_WAL_CORRUPT`, having changed nothing; or with `salvages` gives up
- * what cannot be read, and goes on.
+ * what cannot be read, and goes on. With `mayStayOpen` a segment that there is no room to seal is left open, for the next time.
  */
-export function recover(disk: Disk, directory: string, salvages = false): Recovered {
+export function recover(disk: Disk, directory: string, salvages = false, mayStayOpen = false): Recovered {
   const startMs = performance.now()
   let judgement = judge(gatherFacts(disk, directory))
   let salvage: SalvageReport = { lost: [], copies: [] }
@@ -99,7 +99,7 @@ export function recover(disk: Disk, directory: string, salvages = false): Recove
     if (verdict.kind === 'remove') {
       noteCut(cuts, verdict.facts.path, 0, verdict.facts.fileBytes, 'no valid header or first trailer', false)
     } else if (verdict.kind === 'seal') {
-      segments.push(segmentOf(verdict, rewriteAndSeal(disk, verdict, cuts)))
+      segments.push(segmentOf(verdict, rewriteAndSeal(disk, verdict, cuts, mayStayOpen)))
       entries += verdict.facts.scan!.entryCount
     } else if (verdict.kind === 'keep') {
       segments.push(segmentOf(verdict, verdict.facts.fileBytes))
@@ -136,7 +136,7 @@ function describe(
  *    as intact that the disk never got, and the next sync says that all is well.
  * 2. Cut, and sync both. 3. Seal.
  */
-function rewriteAndSeal(disk: Disk, verdict: Extract<Verdict, { kind: 'seal' }>, cuts: RecoveryCut[]): number {
+function rewriteAndSeal(disk: Disk, verdict: Extract<Verdict, { kind: 'seal' }>, cuts: RecoveryCut[], mayStayOpen: boolean): number {
   const scan = verdict.facts.scan!
   const file = disk.open(verdict.facts.path, 'write')
   try {
@@ -155,7 +155,7 @@ function rewriteAndSeal(disk: Disk, verdict: Extract<Verdict, { kind: 'seal' }>,
       const isUnused = scan.isTailZero || isTailStale(verdict.facts)
       noteCut(cuts, verdict.facts.path, scan.endOffset, cutBytes, scan.isTailZero ? 'zeros' : isUnused ? 'stale' : scan.fault, !isUnused)
     }
-    return sealSegment(file, {
+    const content: SegmentContent = {
       uuid: verdict.facts.name.uuid,
       firstSequence: verdict.firstSequence,
       lastSequence: verdict.lastSequence,
@@ -166,10 +166,24 @@ function rewriteAndSeal(disk: Disk, verdict: Extract<Verdict, { kind: 'seal' }>,
       lastTrailerOffset: scan.lastTrailerOffset,
       cursorTrailerOffset: scan.cursorTrailerOffset,
       index: scan.index,
-    })
+    }
+    return seal(file, content, mayStayOpen)
   } finally {
     file.close()
   }
+}
+
+function seal(file: DiskFile, content: SegmentContent, mayStayOpen: boolean): number {
+  let bytes = content.endOffset
+  try {
+    bytes = writeIndex(file, content)
+    writeFinalHeader(file, content, bytes)
+  } catch (error) {
+    if (!mayStayOpen || !isDiskFull(error)) throw error
+    file.truncate(bytes)
+    file.sync()
+  }
+  return bytes
 }
 
 function noteCut(cuts: RecoveryCut[], file: string, offset: number, bytes: number, reason: string, mayHaveBeenAcknowledged: boolean): void {

@@ -74,11 +74,11 @@ export function judge(unordered: readonly SegmentFacts[]): Judgement {
     cursors = cursorsOf(segment) ?? cursors
   }
   const damages = verdicts.flatMap((verdict) => (verdict.kind === 'corrupt' ? [verdict.damage] : []))
-  return { verdicts, lastSequence, lastTicks, cursors: cursors.map((cursor) => upTo(cursor, lastSequence)), damages }
+  return { verdicts, lastSequence, lastTicks, cursors: cursors.map((cursor) => cutTo(cursor, lastSequence)), damages }
 }
 
-/** A cursor that was set to the log's end, and outlived entries there that nobody had acknowledged: their sequences will be used again. */
-function upTo(cursor: Cursor, lastSequence: number): Cursor {
+/** A cursor that was sought to the log's end may have outlived entries there that nobody had acknowledged: their sequences will be used again. */
+function cutTo(cursor: Cursor, lastSequence: number): Cursor {
   return cursor.sequence > lastSequence ? { ...cursor, sequence: lastSequence } : cursor
 }
 

@@ -10,18 +10,21 @@ import { WORD } from './ring-layout.js'
 
 const TICKS_PER_MS = 10_000
 const SAMPLES = 8
-/** Beyond this a relative tick might leave the range of exact numbers: some 14 years. */
-const FAR_TICKS = 2 ** 52
+/** A last timestamp that is further ahead of the clock than this was made by one that stood wrong. */
+const AHEAD_TICKS = 86_400_000 * TICKS_PER_MS
 
 /** Reads the clock in relative ticks. About 40 ns; makes no garbage. */
 export type Clock = () => number
 
-/** The clock of a log that is opened now and whose last timestamp on disk is `lastTicks`. */
+/**
+ * The clock of a log that is opened now and whose last timestamp on disk is `lastTicks`. Timestamps never fall: a clock that is a little behind waits for
+ * itself to catch up. Where that would take more than a day, time is counted on from the last timestamp: it must not stand still for years.
+ */
 export function startClock(lastTicks: bigint): Pick<RingStart, 'tickBase' | 'floorTicks' | 'clockZeroNs' | 'clockZeroTicks'> {
   const clockZeroNs = process.hrtime.bigint()
-  const now = ticksFromMs(Date.now())
-  // A last timestamp that is decades ahead (a clock that once stood wrong) is counted from instead.
-  const base = tickBase(lastTicks - now > BigInt(FAR_TICKS) ? lastTicks : now)
+  const wall = ticksFromMs(Date.now())
+  const now = lastTicks - wall > BigInt(AHEAD_TICKS) ? lastTicks : wall
+  const base = tickBase(now)
   return {
     tickBase: base,
     floorTicks: Math.max(0, relativeTicks(lastTicks, base)),

@@ -9,7 +9,8 @@
  * 6. sync; only now the segment counts as sealed;
  * 7. take the write permission away.
  *
- * A crash before 6 leaves an open segment, whose frames and trailers say all; recovery cuts the index off and seals again.
+ * A crash before 6 leaves an open segment, whose frames and trailers say all; recovery cuts the index off and seals again. From 5 on nothing
+ * may be written behind the frames any more: the header, old or new, tells of what is there.
  */
 
 import type { DiskFile } from '../disk/disk.js'
@@ -32,16 +33,20 @@ export interface SegmentContent {
   readonly index: readonly IndexEntry[]
 }
 
-/** Seals the segment in `file`, which stays open. Returns its size. Blocks for two syncs. */
-export function sealSegment(file: DiskFile, content: SegmentContent): number {
+/** Steps 1 to 4. Returns the segment's size. */
+export function writeIndex(file: DiskFile, content: SegmentContent): number {
   const base = tickBase(content.lastTicks)
   const index = encodeIndex(content.uuid, { ...content, entries: content.index }, relativeTicks(content.lastTicks, base), base)
   const bytes = content.endOffset + index.length
   file.write([index], content.endOffset)
   file.truncate(bytes)
   file.sync()
+  return bytes
+}
+
+/** Steps 5 to 7. The file stays open. */
+export function writeFinalHeader(file: DiskFile, content: SegmentContent, bytes: number): void {
   file.write([encodeSegmentHeader({ ...content, bytes, sealed: true })], 0)
   file.sync()
   file.protect()
-  return bytes
 }

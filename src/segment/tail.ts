@@ -8,7 +8,7 @@ import { createSegmentName, type SegmentName } from '../format/segment-name.js'
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES, tailHeader } from '../format/segment-layout.js'
 import { relativeTicks, tickBase } from '../format/ticks.js'
 import { encodeTrailer, TRAILER_BYTES, type Cursor } from '../format/trailer-layout.js'
-import { sealSegment } from './seal.js'
+import { writeFinalHeader, writeIndex } from './seal.js'
 
 const ZEROS = new Uint8Array(256 * 1024)
 /**
@@ -70,6 +70,7 @@ export class Tail {
   #trailerOffset = 0
   #cursorTrailerOffset = 0
   #durableMark: number
+  #sealedBytes: number | undefined
 
   /**
    * Creates the segment's file. When it returns, header, first trailer and name are durable, so that a batch may be
@@ -78,17 +79,14 @@ export class Tail {
   static create(disk: Disk, start: TailStart, spare?: TailSpare): Tail {
     const name = createSegmentName(start.createdMs)
     const path = join(start.directory, name.name)
-    const tail = new Tail(spare?.file ?? disk.create(path), name, start)
-    let present = spare?.path ?? path
+    // A spare may be written to before its new name is durable: the old one is nobody's, and its header is zero.
+    const tail = new Tail(spare === undefined ? disk.create(path) : renamed(disk, spare, path), name, start)
     try {
-      // A spare may be written to before its new name is durable: the old one is nobody's, and its header is zero.
-      if (spare !== undefined) disk.rename(spare.path, path)
-      present = path
       tail.#writeStart(spare?.bytes ?? 0)
     } catch (error) {
       // The next attempt has another name; with both there after a power cut, neither of them whole, this one would count as damaged.
       tail.#file.close()
-      disk.remove(present)
+      disk.remove(path)
       disk.syncDirectory(start.directory)
       throw error
     }
@@ -178,9 +176,14 @@ export class Tail {
     this.#file.sync()
   }
 
+  /** Whether a seal was begun that found no room for its end: nothing more may be written, and it is to be sealed again. */
+  get isSealing(): boolean {
+    return this.#sealedBytes !== undefined
+  }
+
   /** Seals the segment and closes its file. All of it is durable when it returns. Returns the file's size. */
   seal(): number {
-    const bytes = sealSegment(this.#file, {
+    const content = {
       uuid: this.name.uuid,
       firstSequence: this.firstSequence,
       lastSequence: this.#lastSequence,
@@ -191,9 +194,18 @@ export class Tail {
       lastTrailerOffset: this.#trailerOffset,
       cursorTrailerOffset: this.#cursorTrailerOffset,
       index: this.#index,
-    })
+    }
+    this.#sealedBytes ??= writeIndex(this.#file, content)
+    writeFinalHeader(this.#file, content, this.#sealedBytes)
     this.#file.close()
-    return bytes
+    return this.#sealedBytes
+  }
+
+  /** Closes the file, where there is no room to seal it: opening the log does that. All in it is durable already. */
+  leave(): void {
+    this.#file.truncate(this.#sealedBytes ?? this.#end)
+    this.#file.sync()
+    this.#file.close()
   }
 
   /** Closes the file as it is, for a log that has failed. */
@@ -203,7 +215,7 @@ export class Tail {
 
   /** To be called when there is time: keeps at least half a step of allocated blocks ahead. */
   allocateAhead(): void {
-    if (this.#allocated - this.#end < this.#start.preallocateBytes / 2) this.#allocate(this.#end)
+    if (!this.isSealing && this.#allocated - this.#end < this.#start.preallocateBytes / 2) this.#allocate(this.#end)
   }
 
   /** Allocates one more step of blocks, at least up to `end`: written with zeros and synced, so that a batch's sync moves data only. */
@@ -254,6 +266,18 @@ export class Tail {
       const last = this.#index.at(-1)
       if (last === undefined || offset - last.offset >= INDEX_INTERVAL_BYTES) this.#index.push({ sequence: mark.sequence, ticks: mark.ticks, offset })
     }
+  }
+}
+
+/** A spare that cannot have the name is given up. */
+function renamed(disk: Disk, spare: TailSpare, path: string): DiskFile {
+  try {
+    disk.rename(spare.path, path)
+    return spare.file
+  } catch (error) {
+    spare.file.close()
+    disk.remove(spare.path)
+    throw error
   }
 }
 

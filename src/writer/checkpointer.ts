@@ -26,6 +26,8 @@ export class Checkpointer {
   readonly #tailFirst: () => number
   /** The next one by itself. At opening at once: what a crash interrupted goes on. */
   #dueMs = 0
+  /** When it was looked last. With one that has gone, what it held up may go. */
+  #consumers = 0
 
   /** `tailFirst`: the first sequence of the tail, or of the one that will come. */
   constructor(
@@ -42,7 +44,7 @@ export class Checkpointer {
 
   /** When the next one is due. */
   get dueMs(): number {
-    return this.#isOldestConsumed ? 0 : this.#dueMs
+    return this.#isOldestConsumed || this.#cursors.cursors.length < this.#consumers ? 0 : this.#dueMs
   }
 
   get #isOldestConsumed(): boolean {
@@ -61,15 +63,21 @@ export class Checkpointer {
     const ticket = pendingTicket(this.#ring, 'checkpoint')
     if (ticket === undefined && nowMs < this.dueMs) return
     this.#blobs.refresh()
-    if (this.#removeOne(false, secure)) return
+    if (this.#removeOne(false, secure)) {
+      // There may be more, and what is left has to be looked at again.
+      this.#dueMs = 0
+      return
+    }
     // After their segments: what a crash leaves in between goes the next time.
     this.#blobs.removeBelow(this.#store.oldestFirst ?? this.#tailFirst())
     this.#dueMs = nowMs + this.#options.retention.cleanupIntervalMs
+    this.#consumers = this.#cursors.cursors.length
     if (ticket !== undefined) serve(this.#ring, 'checkpoint', ticket)
   }
 
-  /** The disk is full: frees one segment, if one may go. */
+  /** The disk is full: frees what is kept to be used again, or one segment, if one may go. */
   makeRoom(secure: () => void): boolean {
+    if (this.#store.removeSpares()) return true
     try {
       return this.#removeOne(true, secure)
     } catch (error) {
@@ -78,10 +86,15 @@ export class Checkpointer {
     }
   }
 
+  /** Whether {@link makeRoom} would find something. */
+  get mayMakeRoom(): boolean {
+    return this.#plan(true).remove > 0
+  }
+
   #removeOne(isDiskFull: boolean, secure: () => void): boolean {
     if (this.#plan(isDiskFull).remove > 0) secure()
     const { remove, isOver } = this.#plan(isDiskFull)
-    if (remove > 0) this.#store.removeOldest(!isDiskFull && this.#isLeftByReaders)
+    if (remove > 0) this.#store.removeOldest(!isDiskFull && this.#isLeftByReaders && this.#hasRoomForSpare)
     else this.#space.noteOver(isOver && this.#options.retention.whenOver === 'refuse' && this.#cursors.committed !== undefined)
     return remove > 0
   }
@@ -95,8 +108,15 @@ export class Checkpointer {
       blobBytes = upTo
       return { ...segment, bytes }
     })
-    const otherBytes = maxSegmentBytes + this.#blobs.bytesUpTo(Infinity) - blobBytes
+    // The tail at its full size, and a spare, which the next tail is made of.
+    const otherBytes = 2 * maxSegmentBytes + this.#blobs.bytesUpTo(Infinity) - blobBytes
     return planRetention({ segments, otherBytes, committed: this.#cursors.committed, isDiskFull }, retention)
+  }
+
+  /** Whether the oldest segment may stay on the disk as a spare. */
+  get #hasRoomForSpare(): boolean {
+    const { retention: { maxBytes }, maxSegmentBytes } = this.#options
+    return this.#store.bytes + this.#store.spareBytes + maxSegmentBytes + this.#blobs.bytesUpTo(Infinity) <= maxBytes
   }
 
   /** Whether no reader of this log is in the oldest segment. */

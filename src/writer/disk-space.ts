@@ -35,10 +35,7 @@ export class DiskSpace {
     this.#disk = disk
     this.#directory = directory
     this.#reserveBytes = reserveBytes
-    const isThere = reserveBytes > 0 && reserveSize(disk, directory) === reserveBytes
-    // Of another size it was made under other options, or a crash came in between.
-    if (!isThere) removeReserve(disk, directory)
-    this.#isReserved = isThere || reserveBytes === 0
+    this.#isReserved = (reserveSize(disk, directory) ?? 0) === reserveBytes
   }
 
   /** Whether the disk was found full, and is not known to have room again. */
@@ -46,13 +43,34 @@ export class DiskSpace {
     return this.#isFull
   }
 
+  /** Whether the disk was found full a moment ago: too early for another try. */
+  get isWaiting(): boolean {
+    return performance.now() < this.#retryAtMs && this.#isFull
+  }
+
   /** When the disk is worth another try; Infinity while it is not full. */
   get dueMs(): number {
     return this.#isFull ? this.#retryAtMs : Infinity
   }
 
-  /** To be called when a write found no space. True when the reserve has been given up for it: the write is worth repeating at once. */
-  enterFull(): boolean {
+  /**
+   * Does what needs room. Where there is none: `free` makes some, else the reserve is given up, and it is tried again, as long as that
+   * helps. Then the error, if there is one; nothing has been done that would have to be undone.
+   */
+  attempt(work: () => void, free: () => boolean): unknown {
+    for (;;) {
+      try {
+        work()
+        return undefined
+      } catch (error) {
+        if (!isDiskFull(error)) throw error
+        if (!free() && !this.#enterFull()) return error
+      }
+    }
+  }
+
+  /** True when the reserve has been given up: what was in want of room is worth repeating at once. */
+  #enterFull(): boolean {
     this.#isFull = true
     this.#retryAtMs = performance.now() + RETRY_MS
     this.#tell()
@@ -62,17 +80,32 @@ export class DiskSpace {
     return hadReserve
   }
 
-  /** Makes the reserve if need be. Without room for it the disk counts as full. */
-  reserve(): void {
-    this.#retryAtMs = performance.now() + RETRY_MS
-    this.#isReserved ||= this.#makeReserve()
-    this.#isFull = !this.#isReserved
+  /** At opening, when nothing is written yet: without room for the reserve the disk counts as full, unless `mayFree` as below. */
+  look(mayFree: () => boolean): void {
+    this.#isFull = !this.#isReserved && !this.#hasRoomForReserve && !mayFree()
     this.#tell()
   }
 
+  /**
+   * Makes the reserve if need be. Without room for it the disk counts as full, unless something that is there `mayFree` room when it is
+   * needed: that is as good as a reserve.
+   */
+  reserve(mayFree: () => boolean): void {
+    this.#retryAtMs = performance.now() + RETRY_MS
+    this.#isReserved ||= this.#makeReserve()
+    this.#isFull = !this.#isReserved && !mayFree()
+    this.#tell()
+  }
+
+  get #hasRoomForReserve(): boolean {
+    const haveBytes = reserveSize(this.#disk, this.#directory) ?? 0
+    return this.#disk.space(this.#directory).freeBytes + haveBytes >= this.#reserveBytes + SLACK_BYTES
+  }
+
   #makeReserve(): boolean {
-    if (this.#disk.space(this.#directory).freeBytes < this.#reserveBytes + SLACK_BYTES) return false
+    if (this.#reserveBytes > 0 && !this.#hasRoomForReserve) return false
     removeReserve(this.#disk, this.#directory)
+    if (this.#reserveBytes === 0) return true
     const file = this.#disk.create(join(this.#directory, RESERVE_NAME))
     try {
       for (let at = 0; at < this.#reserveBytes; at += ZEROS.length) file.write([ZEROS.subarray(0, this.#reserveBytes - at)], at)

@@ -18,6 +18,8 @@ import { Writer } from './writer.js'
 
 /** The part of a file system that a log takes at most, unless it is told. */
 const DEFAULT_SHARE = 1 / 2
+/** The part of a file system that the reserve takes at most. */
+const RESERVE_SHARE = 1 / 4
 const MIN_SEGMENT_BYTES = 4096
 
 /** What the thread is started with. */
@@ -63,23 +65,29 @@ export async function runWriter(start: WriterStart, reply: (message: WriterReply
   await lock.release()
 }
 
-/** Recovery needs room for an index at most; on a full disk the reserve is given up for it. */
-export function recoverWithRoom(disk: Disk, { directory, salvages }: Pick<WriterRequest, 'directory' | 'salvages'>): Recovered {
+/** Recovery needs room for an index at most; on a full disk the reserve is given up for it, and where that is not enough, it waits. */
+function recoverWithRoom(disk: Disk, { directory, salvages }: WriterRequest): Recovered {
   try {
     return recover(disk, directory, salvages)
   } catch (error) {
-    if (!isDiskFull(error) || !removeReserve(disk, directory)) throw error
-    return recover(disk, directory, salvages)
+    if (!isDiskFull(error)) throw error
+    removeReserve(disk, directory)
+    return recover(disk, directory, salvages, true)
   }
 }
 
 /** The default limit: half of what the file system has for this log. And no segment takes more than a quarter of the limit. */
 function withLimits(disk: Disk, options: WriterRequest, recovered: Recovered): WriterOptions {
-  const { directory, retention, maxSegmentBytes, preallocateBytes } = options
-  const maxBytes = retention.maxBytes ?? Math.floor((disk.space(directory).freeBytes + recovered.report.bytes) * DEFAULT_SHARE)
+  const { directory, retention, maxSegmentBytes, preallocateBytes, reserveBytes } = options
+  const { freeBytes, totalBytes } = disk.space(directory)
+  const maxBytes = retention.maxBytes ?? Math.floor((freeBytes + recovered.report.bytes) * DEFAULT_SHARE)
   const segmentBytes = Math.max(MIN_SEGMENT_BYTES, Math.min(maxSegmentBytes, Math.floor(maxBytes / 4)))
   return {
-    ...options, maxSegmentBytes: segmentBytes, preallocateBytes: Math.min(preallocateBytes, segmentBytes), retention: { ...retention, maxBytes },
+    ...options,
+    maxSegmentBytes: segmentBytes,
+    preallocateBytes: Math.min(preallocateBytes, segmentBytes),
+    reserveBytes: Math.min(reserveBytes, Math.floor(totalBytes * RESERVE_SHARE)),
+    retention: { ...retention, maxBytes },
   }
 }
 

@@ -111,7 +111,6 @@ export class SegmentStore {
     if (spare === undefined) this.#disk.remove(segment.path)
     else this.#disk.rename(segment.path, spare)
     this.#disk.syncDirectory(this.#directory)
-    // From here on it is no segment any more, whatever becomes of its file.
     this.#segments.shift()
     this.bytes -= segment.bytes
     if (spare !== undefined) this.#prepare(spare, segment.bytes)
@@ -120,18 +119,20 @@ export class SegmentStore {
   #prepare(path: string, bytes: number): void {
     this.#disk.unprotect(path)
     const file = this.#disk.open(path, 'write')
+    this.#spares.push({ path, file, bytes })
     try {
       file.write([NO_HEADER], 0)
     } catch (error) {
+      // Where even that takes room (copy on write), there is a better use for it.
       if (!isDiskFull(error)) throw error
-      // Where writing over old bytes takes new blocks, a full disk needs these.
-      file.close()
-      this.#disk.remove(path)
-      this.#disk.syncDirectory(this.#directory)
-      return
+      return void this.removeSpares()
     }
     file.sync()
-    this.#spares.push({ path, file, bytes })
+  }
+
+  /** Bytes of the spares. */
+  get spareBytes(): number {
+    return this.#spares.reduce((sum, { bytes }) => sum + bytes, 0)
   }
 
   /** A spare, if there is one; the caller owns it now. */
@@ -139,13 +140,14 @@ export class SegmentStore {
     return this.#spares.pop()
   }
 
-  /** Lets go of the spares: their files go, best so when the log closes. */
-  removeSpares(): void {
+  /** Lets go of the spares, when the log closes or their room is wanted. False: there was none. */
+  removeSpares(): boolean {
     const spares = this.#spares.splice(0)
     for (const { path, file } of spares) {
       file.close()
       this.#disk.remove(path)
     }
     if (spares.length > 0) this.#disk.syncDirectory(this.#directory)
+    return spares.length > 0
   }
 }

@@ -3,6 +3,7 @@
 import { join } from 'node:path'
 import type { Disk } from '../disk/disk.js'
 import { largestIndexBytes } from '../format/index-layout.js'
+import { msFromTicks } from '../format/ticks.js'
 import { TRAILER_BYTES } from '../format/trailer-layout.js'
 import type { Recovered } from '../recovery/recover.js'
 import { EMPTY_SEGMENT_BYTES, Tail } from '../segment/tail.js'
@@ -59,7 +60,7 @@ export class TailKeeper {
   /** What the next batch may take: of the tail, or of a new one where that has no room left. */
   get limits(): { readonly bytes: number; readonly entries: number } {
     const { tail } = this
-    const isFull = tail === undefined || this.#roomIn(tail.endOffset) <= 0 || this.#entriesLeft(tail) <= 0
+    const isFull = tail === undefined || this.isFull || this.#entriesLeft(tail) <= 0
     return {
       bytes: this.#roomIn(isFull ? EMPTY_SEGMENT_BYTES + this.#cursors.bytes : tail.endOffset),
       entries: isFull ? this.#options.maxSegmentEntries : this.#entriesLeft(tail),
@@ -79,6 +80,7 @@ export class TailKeeper {
   /** Whether the batch does not fit into the tail with what is there. */
   isTooSmallFor(need: Need): boolean {
     const { tail } = this
+    if (tail?.isSealing) return true
     if (tail === undefined || !this.hasEntries) return false
     return need.bytes > this.#roomIn(tail.endOffset) || need.lastSequence - need.firstSequence + 1 > this.#entriesLeft(tail)
   }
@@ -91,7 +93,7 @@ export class TailKeeper {
 
   /** Whether not even a trailer fits any more. */
   get isFull(): boolean {
-    return this.tail !== undefined && this.#roomIn(this.tail.endOffset) <= 0
+    return this.tail !== undefined && (this.tail.isSealing || this.#roomIn(this.tail.endOffset) <= 0)
   }
 
   /** The tail; a new one, with all cursors in its first trailer and durable, where there is none. */
@@ -102,8 +104,9 @@ export class TailKeeper {
 
   #create(firstSequence: number): Tail {
     const nowMs = performance.now()
-    // A clock that is behind is led by the time that passes while the log is open: names tell the age of segments.
-    const createdMs = Math.max(Date.now(), this.#lastCreatedMs + Math.max(1, Math.floor(nowMs - this.#bornMs)))
+    // A clock that is behind is led by the time that passes while the log is open, before also, as timestamps tell: names tell the age of segments.
+    const sinceMs = Math.max(1, Math.floor(nowMs - this.#bornMs))
+    const createdMs = Math.max(Date.now(), this.#lastCreatedMs + sinceMs, msFromTicks(this.lastTicks))
     const tail = Tail.create(this.#disk, {
       directory: this.#options.directory,
       createdMs,

@@ -6,7 +6,7 @@
  * the sync of the one before has returned.
  */
 
-import { isDiskFull, type Disk } from '../disk/disk.js'
+import type { Disk } from '../disk/disk.js'
 import { encodeRange, RANGE_FRAME_BYTES } from '../format/control-layout.js'
 import { INDEX_INTERVAL_BYTES } from '../format/index-layout.js'
 import { relativeTicks, tickBase } from '../format/ticks.js'
@@ -61,6 +61,8 @@ export class Writer {
   #lastSweepMs = 0
   /** Low 32 bits of the head when a roll was found to be wanted. */
   #rollHead: number | undefined
+  /** What was asked for or due was not done for want of room. */
+  #isStuck = false
   #ended = false
 
   constructor(ring: Ring, disk: Disk, options: WriterOptions, recovered: Recovered, lastTicks: bigint, isDead: DeathProof) {
@@ -79,6 +81,7 @@ export class Writer {
     this.#checkpointer = new Checkpointer(
       ring, options, this.#store, this.#cursors, this.#space, blobs, () => this.#tails.tail?.firstSequence ?? this.#written + 1,
     )
+    this.#space.look(() => this.#checkpointer.mayMakeRoom)
   }
 
   /** Runs until the log is closed. Throws what ends it otherwise: the caller fails the log with it. */
@@ -97,12 +100,12 @@ export class Writer {
     if (batch !== undefined) this.#pending = this.#withRoom(() => this.#commit(batch)) ? undefined : batch
     const nowMs = performance.now()
     if (batch !== undefined) this.#lastActivityMs = nowMs
-    const isDone = this.#withRoom(() => this.#obey(nowMs))
-    return this.#ended || (isDone && batch !== undefined && this.#pending === undefined)
+    if (!this.#isStuck || !this.#space.isWaiting || this.#isClosing) this.#isStuck = !this.#withRoom(() => this.#obey(nowMs))
+    return this.#ended || (!this.#isStuck && batch !== undefined && this.#pending === undefined)
   }
 
   #nextBatch(): DrainedBatch | undefined {
-    if (this.#pending !== undefined) return this.#space.dueMs <= performance.now() || this.#isClosing ? this.#pending : undefined
+    if (this.#pending !== undefined) return this.#space.isWaiting && !this.#isClosing ? undefined : this.#pending
     const { bytes, entries } = this.#tails.limits
     const limits = {
       bytes: Math.min(this.#options.maxBatchBytes, bytes), entries, abortedBytes: RANGE_FRAME_BYTES, indexIntervalBytes: INDEX_INTERVAL_BYTES,
@@ -110,22 +113,19 @@ export class Writer {
     return drain(this.#ring, this.#point, limits) ?? this.#drainDead()
   }
 
-  /**
-   * Does what needs room on the disk. Where there is none: gives up the reserve, frees what may go, and tries again, as long as that
-   * helps; then false, and nothing has been done that would have to be undone. A log that closes has no later moment: it fails.
-   */
+  /** Does what needs room on the disk; frees what may go for it. False: there is none, and it is to be tried again. */
   #withRoom(work: () => void): boolean {
-    for (;;) {
-      try {
-        work()
-        return true
-      } catch (error) {
-        if (!isDiskFull(error)) throw error
-        if (this.#space.enterFull() || this.#checkpointer.makeRoom(() => this.#secureCursors())) continue
-        if (this.#isClosing) throw error
-        return false
-      }
-    }
+    const error = this.#space.attempt(work, () => this.#checkpointer.makeRoom(() => this.#secureCursors()))
+    if (error !== undefined && this.#isClosing) this.#closeWithoutRoom(error)
+    return error === undefined
+  }
+
+  /** There will be no later moment. With all durable only the seal is missing, which opening makes up for; else the log fails. */
+  #closeWithoutRoom(error: unknown): void {
+    const isAllDurable = this.#durable + 1 === this.#point.sequence && sequenceReached(this.#point.sequence, readHead(this.#ring).low)
+    if (!isAllDurable || !this.#cursors.isDurable) throw error
+    this.#tails.tail?.leave()
+    this.#end()
   }
 
   get #isClosing(): boolean {
@@ -149,7 +149,7 @@ export class Writer {
   /** write → release → sync → acknowledge. */
   #commit(batch: DrainedBatch): void {
     if (this.#tails.isTooSmallFor(batch)) this.#seal()
-    if (this.#tails.tail === undefined) this.#space.reserve()
+    if (this.#tails.tail === undefined) this.#space.reserve(() => this.#checkpointer.mayMakeRoom)
     const tail = this.#tails.ensure(batch.firstSequence)
     // Taken when it is certain which segment they go to: a seal tells that all before are durable.
     const cursors = this.#cursors.take()
@@ -242,24 +242,19 @@ export class Writer {
       if (!sequenceReached(this.#written, atomics.load(words, WORD.syncTarget))) atomics.store(words, WORD.syncWanted, 1)
       if (this.#written > this.#durable) this.#sync()
     }
+    // First what takes the least room: on a full disk it may be all that there is.
+    this.#persistCursors(nowMs)
     const rollTicket = pendingTicket(this.#ring, 'roll')
     if (rollTicket !== undefined) this.#roll(rollTicket)
-    this.#persistCursors(nowMs)
     if (this.#tails.isHeavy) this.#seal()
     if (this.#isClosing && this.#pending === undefined && sequenceReached(this.#point.sequence, readHead(this.#ring).low)) return this.#close()
     this.#checkpointer.step(nowMs, () => this.#secureCursors())
     if (this.#tails.tail !== undefined && this.#tailDueMs() <= nowMs) this.#doWhatIsDue(nowMs)
-    if (this.#pending === undefined && this.#space.dueMs <= nowMs) this.#regainRoom()
+    if (this.#pending === undefined && this.#space.dueMs <= nowMs) this.#space.reserve(() => this.#checkpointer.mayMakeRoom)
     if (nowMs - this.#lastSweepMs >= MAX_SLEEP_MS) {
       this.#lastSweepMs = nowMs
       this.#dead.sweep(this.#point)
     }
-  }
-
-  /** The reserve must stand again before appends go on: what may go for it goes. */
-  #regainRoom(): void {
-    do this.#space.reserve()
-    while (this.#space.isFull && this.#checkpointer.makeRoom(() => this.#secureCursors()))
   }
 
   /** Seals the tail once everything that was claimed before the request is in it. */
@@ -275,6 +270,10 @@ export class Writer {
     this.#writeCursors()
     if (this.#written > this.#durable) this.#sync()
     if (this.#tails.tail !== undefined) this.#seal()
+    this.#end()
+  }
+
+  #end(): void {
     this.#store.removeSpares()
     this.#ended = true
     markClosed(this.#ring)
@@ -282,6 +281,7 @@ export class Writer {
 
   /** When something has to be done for which nobody will wake the writer. */
   #nextDueMs(): number {
+    if (this.#isStuck) return this.#space.isWaiting ? this.#space.dueMs : 0
     const spaceMs = this.#pending === undefined ? this.#space.dueMs : Math.max(this.#space.dueMs, performance.now() + 1)
     return Math.min(this.#cursors.dueMs, this.#tailDueMs(), this.#checkpointer.dueMs, spaceMs)
   }
@@ -295,7 +295,7 @@ export class Writer {
   /** All is durable, but the file does not say so yet: after a crash its last batch would be in doubt. */
   get #isUnsettled(): boolean {
     const { tail } = this.#tails
-    return tail !== undefined && this.#written === this.#durable && tail.durableMark < this.#durable
+    return tail !== undefined && !tail.isSealing && this.#written === this.#durable && tail.durableMark < this.#durable
   }
 
   #doWhatIsDue(nowMs: number): void {

@@ -24,18 +24,17 @@ import type * as Layout from '../../dist/src/ring/ring-layout.js'
 import type * as ReadFloor from '../../dist/src/ring/read-floor.js'
 import type * as Records from '../../dist/src/ring/records.js'
 import type * as RingModule from '../../dist/src/ring/ring.js'
-import type * as RunWriter from '../../dist/src/writer/run-writer.js'
 import type * as WriterModule from '../../dist/src/writer/writer.js'
 
 /** All that a run calls. */
 export type Code = typeof Errors & typeof Ticks & typeof StagingModule & typeof Recovery & typeof Append & typeof ClaimModule
   & typeof ClockModule & typeof Commands & typeof Cursors & typeof Life & typeof Layout & typeof Records & typeof RingModule & typeof WriterModule
-  & typeof ReadFloor & typeof RunWriter
+  & typeof ReadFloor
 
 const MODULES = [
   'errors.js', 'format/ticks.js', 'log/staging.js', 'recovery/recover.js', 'ring/append.js', 'ring/claim.js', 'ring/clock.js',
   'ring/commands.js', 'ring/cursors.js', 'ring/life.js', 'ring/ring-layout.js', 'ring/read-floor.js', 'ring/records.js', 'ring/ring.js',
-  'writer/run-writer.js', 'writer/writer.js',
+  'writer/writer.js',
 ]
 const BUILT = fileURLToPath(new URL('../../dist/src', import.meta.url))
 

@@ -76,6 +76,8 @@ const KILL_PERCENT = 8
 const BUSY_PERCENT = 10
 /** With a capacity: room for the reserve, and for what must be left beside it. */
 const CAPACITY_BYTES = 320 * 1024
+/** With less than this left a write may have been refused. */
+const NEARLY_FULL_BYTES = 64 * 1024
 /** What may need room. */
 const ROOMY = ['create', 'rename', 'write'] as const
 
@@ -121,6 +123,9 @@ class CrashCase {
   #floor = 0
   #mishap: Mishap | undefined
   #doing = 'nothing'
+  #isRefused = false
+  /** Whether this run has begun a segment. */
+  #hasWritten = false
   readonly #told: string[] = []
 
   constructor(code: Code, seed: number, tally: Tally) {
@@ -184,7 +189,10 @@ class CrashCase {
       this.#watch()
       this.#open()
       this.#doing = 'working'
-      for (let left = 5 + below(this.#random, 45); left > 0; left--) act(this.#session!, this.#disk, this.#ballast, this.#maker, this.time, this.#random)
+      for (let left = 5 + below(this.#random, 45); left > 0; left--) {
+        this.#isRefused = false
+        act(this.#session!, this.#disk, this.#ballast, this.#maker, this.time, this.#random)
+      }
       if (chance(this.#random, 60)) this.#close()
       else this.#disk = this.#lose(this.#disk)
     } catch (error) {
@@ -235,14 +243,20 @@ class CrashCase {
     }
   }
 
+  /** Whether something has just been refused for want of room, or may have been. */
+  get #isFull(): boolean {
+    return this.#isRefused || this.#session!.isDiskFull || this.#disk.space().freeBytes < NEARLY_FULL_BYTES
+  }
+
   /** Names that come and go: what is removed must be allowed to. */
   #noteMove(disk: MemoryDisk, { kind, path, to }: Operation): void {
     const session = this.#session
     if (kind === 'create' && path.endsWith('reserve')) this.#tally.reserved++
     if (kind === 'remove' && path.endsWith('reserve')) this.#tally.reservesUsed++
     if (kind === 'rename' && to!.endsWith('.wal')) this.#tally.recycled++
+    this.#hasWritten ||= (to ?? path).endsWith('.wal') && kind !== 'remove'
     if (session === undefined || !path.endsWith('.wal') || (kind !== 'remove' && kind !== 'rename')) return
-    const isSegment = this.#removals.note(disk, DIRECTORY, basename(path), session.options, this.#cursors, session.isDiskFull)
+    const isSegment = this.#removals.note(disk, DIRECTORY, basename(path), session.options, this.#cursors, this.#isFull)
     if (isSegment) this.#tally[kind === 'remove' ? 'removed' : 'freed']++
   }
 
@@ -253,6 +267,7 @@ class CrashCase {
     const writtenBytes = below(this.#random, (operation.bytes ?? 0) + (mishap.kind === 'full' ? 0 : 1))
     if (mishap.kind === 'cut') throw new PowerCut(writtenBytes)
     this.#tally[mishap.kind === 'full' ? 'refusals' : 'faults']++
+    this.#isRefused ||= mishap.kind === 'full'
     throw Object.assign(systemError(mishap.kind === 'full' ? 'ENOSPC' : 'EIO', operation.kind, operation.path), { writtenBytes })
   }
 
@@ -273,7 +288,8 @@ class CrashCase {
     const options = drawSessionOptions(this.#random)
     this.#tell(JSON.stringify(options.writer))
     this.#session = new LogSession(this.#code, this.#disk, options, recovered, this.time, this.#history, this.#cursors)
-    this.#checkNames(options.writer.reserveBytes)
+    this.#hasWritten = false
+    this.#checkNames(true)
   }
 
   #close(): void {
@@ -286,6 +302,7 @@ class CrashCase {
     }
     this.#doing = 'closing'
     const committed = this.#cursors.now
+    const { refusals } = this.#tally
     session.close(this.#random)
     const floor = this.#floorNow()
     if (floor.last !== this.#history.last) throw new Violation(`closed with ${floor.last} durable, ${this.#history.last} accepted`)
@@ -293,16 +310,18 @@ class CrashCase {
     this.#disk.onOperation = undefined
     this.#cursors.noteDurable(committed)
     this.#crash(this.#disk, this.#floorNow())
-    this.#checkNames(session.options.reserveBytes)
+    this.#checkNames(session.options.reserveBytes > 0 || !this.#hasWritten)
     const before = this.#disk.operations.length
     const recovered = this.#recover(this.#disk)
-    if (this.#disk.operations.length !== before || !recovered.report.cleanClose) throw new Violation('opening after close() finds something to do')
+    // Without room for the seal, opening makes up for it.
+    const isClean = this.#disk.operations.length === before && recovered.report.cleanClose
+    if (!isClean && this.#tally.refusals === refusals && !this.#isFull) throw new Violation('opening after close() finds something to do')
     if (chance(this.#random, 50)) this.#disk = this.#lose(this.#disk)
   }
 
-  /** Nothing is left lying about: segments, and the reserve if there is to be one. */
-  #checkNames(reserveBytes: number): void {
-    const left = this.#disk.list(DIRECTORY).filter((name) => !name.endsWith('.wal') && !(reserveBytes > 0 && name === 'reserve'))
+  /** Nothing is left lying about: there are segments, and the reserve if there may be one. */
+  #checkNames(mayReserve: boolean): void {
+    const left = this.#disk.list(DIRECTORY).filter((name) => !name.endsWith('.wal') && !(mayReserve && name === 'reserve'))
     if (left.length > 0) throw new Violation(`left over: ${left.join(', ')}`)
   }
 
@@ -371,11 +390,11 @@ class CrashCase {
     if (second.nextSequence !== first.nextSequence || second.lastTicks < first.lastTicks) throw new Violation('a second recovery finds something else')
   }
 
-  /** As the writer's thread does it. Without room for it opening is refused, and whoever makes room can open the log. */
+  /** Where there is no room for the index of a torn tail, somebody makes some, and recovery is done again. */
   #recover(disk: MemoryDisk): Recovered {
     for (;;) {
       try {
-        return this.#code.recoverWithRoom(disk, { directory: DIRECTORY, salvages: false })
+        return this.#code.recover(disk, DIRECTORY)
       } catch (error) {
         if (error instanceof PowerCut) throw error
         if (typeof (error as NodeJS.ErrnoException).syscall !== 'string') throw new Violation(`recovery refuses: ${(error as Error).message}`, { cause: error })

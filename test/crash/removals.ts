@@ -61,7 +61,8 @@ export class Removals {
 
 /** Whether the oldest of these segments may go while the cursors stand like this. */
 function mayGo(sealed: readonly Sealed[], cursors: Cursors, { maxSegmentBytes, retention }: WriterOptions, isDiskFull: boolean): boolean {
-  const bytes = sealed.reduce((sum, segment) => sum + segment.bytes, maxSegmentBytes)
+  // The tail at its full size, and a spare that the next one is made of.
+  const bytes = sealed.reduce((sum, segment) => sum + segment.bytes, 2 * maxSegmentBytes)
   const dropsOldest = retention.whenOver === 'drop-oldest'
   const isOver = bytes > retention.maxBytes || (isDiskFull && dropsOldest)
   const isBeyond = isOver || sealed.length > retention.maxSegments || retention.maxAgeMs < Infinity

@@ -79,7 +79,7 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
   {
     name: 'recovery does not sync what it has cut and sealed',
     patches: [
-      { file: 'recovery/recover.js', from: 'file.sync();', to: '' },
+      { file: 'recovery/recover.js', from: 'file.truncate(scan.endOffset);\n        file.sync();', to: 'file.truncate(scan.endOffset);' },
       { file: 'segment/seal.js', from: 'file.truncate(bytes);\n    file.sync();', to: 'file.truncate(bytes);' },
     ],
     shows: BROKEN,

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { execFileSync } from 'node:child_process'
 import { createReadStream, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { openLog, readLog, type EntryFile, type FileSource, type Log, type LogOptions } from '../../dist/src/index.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
@@ -124,6 +125,42 @@ describe('appendFile', () => {
     await expect(log.appendFile(['x'], { signal: controller.signal })).rejects.toThrow('enough')
     expect(incomingOf(log)).toEqual([])
     expect(log.lastSequence).toBe(0)
+  })
+
+  test.each<[string, () => FileSource]>([
+    ['a generator', async function* () { yield 'begin'; await new Promise(() => undefined) }],
+    ['a stream', () => new Readable({ read: () => undefined })],
+  ])('an abort and a close end one whose source hangs: %s', { timeout: 20_000 }, async (_, makeSource) => {
+    const log = await openLog({ directory: temporaryDirectory(), reserveBytes: 0 })
+    const controller = new AbortController()
+    const [aborted, closed] = [makeSource(), makeSource()]
+    const first = log.appendFile(aborted, { signal: controller.signal })
+    const second = log.appendFile(closed)
+    controller.abort(new Error('enough'))
+    await expect(first).rejects.toThrow('enough')
+    const [end] = await Promise.allSettled([second, log.close()])
+    expect(end).toMatchObject({ status: 'rejected', reason: { code: 'ERR_WAL_CLOSED' } })
+    for (const source of [aborted, closed]) if (source instanceof Readable) expect(source.destroyed).toBe(true)
+    expect(incomingOf(log)).toEqual([])
+    expect(log.lastSequence).toBe(0)
+  })
+
+  test('the metadata is what it was at the call', async () => {
+    const log = await open(temporaryDirectory())
+    const metadata = { name: 'before' }
+    const upload = log.appendFile(['x'], { metadata })
+    metadata.name = 'after'.repeat(2 ** 20)
+    expect((await log.get((await upload).sequence))!.file!.metadata).toEqual({ name: 'before' })
+  })
+
+  test('a directory of uploads that is none is told as such', async () => {
+    const directory = temporaryDirectory()
+    const log = await openLog({ directory, reserveBytes: 0 })
+    mkdirSync(join(directory, 'blobs'), { recursive: true })
+    writeFileSync(join(directory, 'blobs', 'incoming'), '')
+    await expect(log.appendFile(['x'])).rejects.toMatchObject({ code: 'ERR_WAL_IO' })
+    await log.close()
+    await expect(openLog({ directory, reserveBytes: 0 })).rejects.toMatchObject({ code: 'ERR_WAL_IO' })
   })
 
   test('after close it is refused', async () => {

@@ -248,6 +248,8 @@ describe('reading damage inside a sealed segment', () => {
     expect(seen).toEqual(range(35, LAST).filter((sequence) => ![35, 36, 37, 50].includes(sequence)))
     expect(lost).toEqual([[35, 37], [50, 50]])
     expect(consumer.progress).toMatchObject({ lost: 4, committed: LAST, lag: 0 })
+    // Its cursor is still to be written: not into a directory that goes.
+    await log.close()
   })
 })
 
@@ -274,6 +276,32 @@ describe('frames inside an entry', () => {
     const seen: string[] = []
     for await (const entry of again.read()) seen.push(entry.text())
     expect(seen).toEqual(['first', 'third', 'fourth', 'fifth'])
+  })
+})
+
+describe('a consumer that comes to what a salvage has given up', () => {
+  test.each(['at this opening', 'before'])('%s, is told of it, counts it, and passes over it', async (when) => {
+    const [, second] = await make()
+    edit(second!, (bytes) => void bytes.fill(1, bytes.indexOf(text(35)) - 20, bytes.indexOf(text(37)) + 5))
+    if (when === 'before') await repairLog(directory)
+    else edit(second!, (bytes) => void bytes.fill(0, 0, 128))
+    const log = await open({ onCorrupt: when === 'before' ? 'refuse' : 'salvage' })
+    const consumer = log.consumer('reader')
+    const lost: number[] = []
+    consumer.on('lost', ({ firstSequence, lastSequence, cause }) => {
+      expect(cause).toMatchObject({ name: 'WalError', code: 'ERR_WAL_CORRUPT', firstSequence, lastSequence })
+      lost.push(...range(firstSequence, lastSequence))
+    })
+    const seen: number[] = []
+    await consumer.run((entry) => {
+      seen.push(entry.sequence)
+      if (entry.sequence === LAST) setImmediate(() => void consumer.stop())
+    })
+    expect(lost).toContain(36)
+    expect([...seen, ...lost].sort((a, b) => a - b)).toEqual(range(34, LAST))
+    expect(consumer.progress).toMatchObject({ lost: lost.length, committed: LAST, lag: 0 })
+    // Its cursor is still to be written: not into a directory that goes.
+    await log.close()
   })
 })
 

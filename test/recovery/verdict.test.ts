@@ -32,7 +32,7 @@ function openHeader(firstSequence: number): SegmentHeader {
 
 function sealed(name: SegmentName, first: number, last: number, previousUuid: Uint8Array, overrides: Partial<SegmentFacts> = {}): SegmentFacts {
   const header = { firstSequence: first, lastSequence: last, firstTicks: 1n, lastTicks: 1n, entryCount: last - first + 1, bytes: 5000, sealed: true }
-  return segment(name, header, { sealed: { index: { lastTrailerOffset: 128, cursorTrailerOffset: 128, entries: [] }, previousUuid, cursors: [] }, ...overrides })
+  return segment(name, header, { sealed: { index: { lastTrailerOffset: 128, cursorTrailerOffset: 128, entries: [] }, firstSequence: first, previousUuid, cursors: [] }, ...overrides })
 }
 
 const HEADERS = ['sound', 'short', 'magic', 'checksum', 'fields', 'version', 'other first'] as const
@@ -110,7 +110,7 @@ test('a sealed segment is kept if size, index and first trailer are as they must
   for (const size of [5000, 4999, 5001]) for (const hasIndex of [true, false]) for (const hasTrailer of [true, false]) {
     const facts = sealed(NAMES[0]!, 1, 10, NO_UUID, {
       fileBytes: size,
-      sealed: { index: hasIndex ? { lastTrailerOffset: 128, cursorTrailerOffset: 128, entries: [] } : undefined, previousUuid: hasTrailer ? NO_UUID : undefined, cursors: [] },
+      sealed: { index: hasIndex ? { lastTrailerOffset: 128, cursorTrailerOffset: 128, entries: [] } : undefined, firstSequence: hasTrailer ? FIRST : undefined, previousUuid: hasTrailer ? NO_UUID : undefined, cursors: [] },
     })
     const { verdicts } = judge([facts])
     expect(verdicts.map(({ kind }) => kind), `${size} ${hasIndex} ${hasTrailer}`).toEqual([size === 5000 && hasIndex && hasTrailer ? 'keep' : 'corrupt'])
