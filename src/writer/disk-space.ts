@@ -35,6 +35,8 @@ export class DiskSpace {
     this.#disk = disk
     this.#directory = directory
     this.#reserveBytes = reserveBytes
+    // Made under other options: nothing would ask for it, or about it.
+    if (reserveBytes === 0) removeReserve(disk, directory)
     this.#isReserved = (reserveSize(disk, directory) ?? 0) === reserveBytes
   }
 
