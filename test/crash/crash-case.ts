@@ -124,8 +124,6 @@ class CrashCase {
   #mishap: Mishap | undefined
   #doing = 'nothing'
   #isRefused = false
-  /** Whether this run has begun a segment. */
-  #hasWritten = false
   readonly #told: string[] = []
 
   constructor(code: Code, seed: number, tally: Tally) {
@@ -254,7 +252,6 @@ class CrashCase {
     if (kind === 'create' && path.endsWith('reserve')) this.#tally.reserved++
     if (kind === 'remove' && path.endsWith('reserve')) this.#tally.reservesUsed++
     if (kind === 'rename' && to!.endsWith('.wal')) this.#tally.recycled++
-    this.#hasWritten ||= (to ?? path).endsWith('.wal') && kind !== 'remove'
     if (session === undefined || !path.endsWith('.wal') || (kind !== 'remove' && kind !== 'rename')) return
     const isSegment = this.#removals.note(disk, DIRECTORY, basename(path), session.options, this.#cursors, this.#isFull)
     if (isSegment) this.#tally[kind === 'remove' ? 'removed' : 'freed']++
@@ -288,8 +285,7 @@ class CrashCase {
     const options = drawSessionOptions(this.#random)
     this.#tell(JSON.stringify(options.writer))
     this.#session = new LogSession(this.#code, this.#disk, options, recovered, this.time, this.#history, this.#cursors)
-    this.#hasWritten = false
-    this.#checkNames(true)
+    this.#checkNames(options.writer.reserveBytes)
   }
 
   #close(): void {
@@ -310,7 +306,7 @@ class CrashCase {
     this.#disk.onOperation = undefined
     this.#cursors.noteDurable(committed)
     this.#crash(this.#disk, this.#floorNow())
-    this.#checkNames(session.options.reserveBytes > 0 || !this.#hasWritten)
+    this.#checkNames(session.options.reserveBytes)
     const before = this.#disk.operations.length
     const recovered = this.#recover(this.#disk)
     // Without room for the seal, opening makes up for it.
@@ -319,9 +315,9 @@ class CrashCase {
     if (chance(this.#random, 50)) this.#disk = this.#lose(this.#disk)
   }
 
-  /** Nothing is left lying about: there are segments, and the reserve if there may be one. */
-  #checkNames(mayReserve: boolean): void {
-    const left = this.#disk.list(DIRECTORY).filter((name) => !name.endsWith('.wal') && !(mayReserve && name === 'reserve'))
+  /** Nothing is left lying about: there are segments, and the reserve if there is to be one. */
+  #checkNames(reserveBytes: number): void {
+    const left = this.#disk.list(DIRECTORY).filter((name) => !name.endsWith('.wal') && !(reserveBytes > 0 && name === 'reserve'))
     if (left.length > 0) throw new Violation(`left over: ${left.join(', ')}`)
   }
 

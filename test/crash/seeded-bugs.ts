@@ -11,7 +11,7 @@ export interface SeededBug {
 }
 
 /** Where a bug may show in many ways. */
-const BROKEN = /lost: |foreign: |recovery refuses|should be|half a group|header says|no frame|no index|wrong checksum|a trailer|sequence \d+, expected|outside of a batch|ring protocol violated/
+const BROKEN = /lost: |cursor lost|is removed|a timestamp that falls|foreign: |recovery refuses|should be|half a group|header says|no frame|no index|wrong checksum|a trailer|sequence \d+, expected|outside of a batch|ring protocol violated/
 
 export const SEEDED_BUGS: readonly SeededBug[] = [
   {
@@ -144,7 +144,7 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
   {
     name: 'a segment is removed before the cursors that let it go are durable',
     patches: [{ file: 'writer/checkpointer.js', from: 'secure();', to: ';' }],
-    shows: /was removed, entries up to|cursor lost|lost: /,
+    shows: /is gone, up to|is removed|cursor lost|lost: /,
   },
   {
     name: 'the newest segment is removed first',
@@ -157,7 +157,7 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
   {
     name: 'a segment goes that a consumer has not committed',
     patches: [{ file: 'writer/retention.js', from: 'committed !== undefined && segment.lastSequence <= committed', to: 'committed !== undefined' }],
-    shows: /was removed, entries up to/,
+    shows: /which nothing allows|is gone, up to/,
   },
   {
     name: 'the header of a freed segment is left in it',
@@ -167,22 +167,22 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
   {
     name: 'cursors are told durable before the sync',
     patches: [{ file: 'writer/cursor-keeper.js', from: 'this.#taken = undefined;\n    }', to: 'this.#taken = undefined;\n        this.noteSynced();\n    }' }],
-    shows: /cursor lost|was removed, entries up to/,
+    shows: /cursor lost|is gone, up to|which nothing allows/,
   },
   {
     name: 'a new segment begins without the cursors',
     patches: [{ file: 'writer/tail-keeper.js', from: 'cursors: this.#cursors.cursors,', to: 'cursors: [],' }],
-    shows: /cursor lost|was removed, entries up to/,
+    shows: /cursor lost|is gone, up to|which nothing allows/,
   },
   {
     name: 'a batch that finds no room is dropped',
     patches: [{ file: 'writer/writer.js', from: '? undefined : batch', to: '? undefined : undefined' }],
-    shows: /lost: |ring protocol violated|closed with|close does not come to an end|no frame|sequence \d+, expected/,
+    shows: /lost: |recovery refuses|does not go on|ring protocol violated|closed with|close does not come to an end|no frame|sequence \d+, expected/,
   },
   {
     name: 'cursors that found no room are forgotten',
     patches: [{ file: 'writer/cursor-keeper.js', from: 'collectCursors(this.#ring) ?? this.#taken', to: 'collectCursors(this.#ring)' }],
-    shows: /cursor lost|was removed, entries up to/,
+    shows: /cursor lost|is gone, up to|which nothing allows/,
   },
   {
     name: 'a seek leaves the epoch as it was',
@@ -193,5 +193,80 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     name: 'a commit goes backwards',
     patches: [{ file: 'ring/cursors.js', from: 'sequenceOf(low, high) < sequence', to: 'sequenceOf(low, high) !== sequence' }],
     shows: /a commit of/,
+  },
+  {
+    name: 'the zeros over the header of a freed segment are not synced',
+    patches: [{ file: 'writer/segment-store.js', from: 'file.sync();', to: '' }],
+    shows: BROKEN,
+  },
+  {
+    name: 'the directory is not synced after a freed segment was renamed to be used again',
+    patches: [{ file: 'segment/tail.js', from: 'disk.syncDirectory(start.directory);\n        return tail;', to: 'if (spare === undefined) disk.syncDirectory(start.directory);\n        return tail;' }],
+    shows: BROKEN,
+  },
+  {
+    name: 'the directory is not synced after a segment was freed',
+    patches: [{ file: 'writer/segment-store.js', from: 'this.#disk.syncDirectory(this.#directory);\n        this.#segments.shift();', to: 'if (spare === undefined) this.#disk.syncDirectory(this.#directory);\n        this.#segments.shift();' }],
+    shows: BROKEN,
+  },
+  {
+    name: 'two segments go with one sync of the directory',
+    patches: [{ file: 'writer/segment-store.js', from: 'this.#disk.syncDirectory(this.#directory);\n        this.#segments.shift();', to: 'if (this.#segments.length % 2 === 0) this.#disk.syncDirectory(this.#directory);\n        this.#segments.shift();' }],
+    shows: BROKEN,
+  },
+  {
+    name: 'the last segment goes',
+    patches: [{ file: 'writer/writer.js', from: 'if (this.#store.count < 2)', to: 'if (false)' }],
+    shows: BROKEN,
+  },
+  {
+    name: 'a request for durable cursors is served before they are written',
+    patches: [{ file: 'writer/writer.js', from: "        this.#writeCursors();\n        if (this.#unsyncedSinceMs !== undefined && (wanted", to: "        if (wanted !== undefined) serve(this.#ring, 'cursors', wanted);\n        this.#writeCursors();\n        if (this.#unsyncedSinceMs !== undefined && (wanted" }],
+    shows: /cursor lost|is gone, up to/,
+  },
+  {
+    name: 'a cursor stays beyond the end that a crash left',
+    patches: [{ file: 'recovery/verdict.js', from: 'cursors.map((cursor) => cutTo(cursor, lastSequence))', to: 'cursors' }],
+    shows: /the cursor of .* stands at/,
+  },
+  {
+    name: 'what consumers have committed is not kept where it should be',
+    patches: [{ file: 'writer/retention.js', from: '!options.keepConsumed || isBeyond', to: 'true' }],
+    shows: /which nothing allows/,
+  },
+  {
+    name: 'the oldest is pushed out where appends should be refused',
+    patches: [{ file: 'writer/retention.js', from: ": isOver && options.whenOver === 'drop-oldest'", to: ': isOver' }],
+    shows: /which nothing allows/,
+  },
+  {
+    name: 'a reserve of other options stays',
+    patches: [{ file: 'writer/disk-space.js', from: 'if (reserveBytes === 0)\n            removeReserve(disk, directory);', to: '' }],
+    shows: /left over: reserve/,
+  },
+  {
+    name: 'a spare that could not be made the tail stays',
+    patches: [{ file: 'segment/tail.js', from: 'tail.#file.close();\n            disk.remove(path);', to: 'tail.#file.close();\n            if (spare === undefined) disk.remove(path);' }],
+    shows: BROKEN,
+  },
+  {
+    name: 'spares are left lying about at the end',
+    patches: [{ file: 'writer/writer.js', from: '#end() {\n        this.#store.removeSpares();', to: '#end() {' }],
+    shows: /left over: /,
+  },
+  {
+    name: 'a full disk ends the log',
+    patches: [{ file: 'writer/disk-space.js', from: 'if (!isDiskFull(error))\n                    throw error;', to: 'throw error;' }],
+    shows: /the log fails while/,
+  },
+  {
+    name: 'what found no room is not tried again',
+    patches: [{ file: 'writer/writer.js', from: 'this.#space.isWaiting && !this.#isClosing ? undefined', to: '!this.#isClosing ? undefined' }],
+    shows: /does not go on/,
+  },
+  {
+    name: 'a log that closes on a full disk says that all is well',
+    patches: [{ file: 'writer/writer.js', from: 'if (!isAllDurable || !this.#cursors.isDurable)\n            throw error;', to: '' }],
+    shows: /closed with|cursor lost|the log fails while closing/,
   },
 ]
