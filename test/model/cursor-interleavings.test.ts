@@ -8,16 +8,17 @@ import type * as CursorsModule from '../../dist/src/ring/cursors.js'
 import type { CursorHold } from '../../dist/src/ring/cursors.js'
 import { addCursor, collectCursors, durableCursor, holdCursor, readCursor } from '../../dist/src/ring/cursors.js'
 import { initializeRing, ringOver, type Ring } from '../../dist/src/ring/ring.js'
-import { CONTROL_BYTES, CURSOR, CURSOR_BASE, SLOT_WORDS, WORD } from '../../dist/src/ring/ring-layout.js'
+import { CONTROL_BYTES, CURSOR, CURSOR_BASE, CURSOR_STATE, SLOT_WORDS, WORD } from '../../dist/src/ring/ring-layout.js'
 import { explore, ModelFailure, ModelMemory, note, type Ending, type Model, type ModelThread } from './explore.js'
 import { loadStepping, step, type Patch, type Stepping, type Steps } from './generators.js'
 
 type SteppingModule<Module> = { [Name in keyof Module]: Stepping<Module[Name]> }
 type Code =
-  & Pick<SteppingModule<typeof CursorsModule>, 'commitCursor' | 'seekCursor' | 'collectCursors' | 'markDurable'>
+  & Pick<SteppingModule<typeof CursorsModule>, 'addCursor' | 'commitCursor' | 'seekCursor' | 'removeCursor' | 'collectCursors' | 'markDurable'>
   & { sleepForCommand(ring: Ring, sequence: number, timeoutMs: number, hasWork: () => Steps<boolean>): Steps<void> }
 
-type Action = { readonly commit: number } | { readonly seek: number }
+/** Adding is done at sequence 0, when there is none. */
+type Action = { readonly commit: number } | { readonly seek: number } | 'remove' | 'add'
 
 interface Scenario {
   readonly threads: { readonly [name: string]: readonly Action[] }
@@ -54,7 +55,9 @@ function* consumer(code: Code, ring: Ring, first: CursorHold, actions: readonly 
   let hold = first
   for (const [at, action] of actions.entries()) {
     yield note(JSON.stringify({ at, hold }), at)
-    if ('commit' in action) yield* code.commitCursor(ring, hold, FIRST + action.commit)
+    if (action === 'remove') yield* code.removeCursor(ring, hold.base)
+    else if (action === 'add') hold = yield* code.addCursor(ring, 'reader', FIRST)
+    else if ('commit' in action) yield* code.commitCursor(ring, hold, FIRST + action.commit)
     else hold = yield* code.seekCursor(ring, hold.base, FIRST + action.seek)
   }
 }
@@ -66,7 +69,7 @@ function* writer(code: Code, ring: Ring): Steps<void> {
     const cursors = yield* code.collectCursors(ring)
     if (cursors !== undefined) {
       for (const cursor of cursors) yield* code.markDurable(ring, cursor)
-      taken = cursors.map(({ sequence, epoch }) => `${sequence - FIRST}/${epoch}`).join()
+      taken = cursors.map(({ sequence, epoch }) => `${sequence - FIRST}/${epoch}`).join() || 'none'
       continue
     }
     yield* code.sleepForCommand(ring, 1, Infinity, function* () {
@@ -77,10 +80,11 @@ function* writer(code: Code, ring: Ring): Steps<void> {
 
 function judge(ring: Ring, hold: CursorHold, endings: readonly Ending[]): string {
   const { sequence, epoch } = readCursor(ring, hold.base)
-  const place = `${sequence - FIRST}/${epoch}`
+  const isThere = ring.words[hold.base + CURSOR.state] === CURSOR_STATE.used
+  const place = isThere ? `${sequence - FIRST}/${epoch}` : 'none'
   const { note: taken } = endings.find(({ name }) => name === 'W')!
   if (taken !== place) throw new Error(`lost wake-up: the cursor stands at ${place}, the writer has ${taken}`)
-  if (durableCursor(ring, holdCursor(ring, hold.base)) !== sequence) throw new Error('what is told durable is not where it stands')
+  if (isThere && durableCursor(ring, holdCursor(ring, hold.base)) !== sequence) throw new Error('what is told durable is not where it stands')
   return place
 }
 
@@ -89,6 +93,9 @@ const MODELS: { readonly [name: string]: Scenario } = {
   'the later commit is the lower one': { threads: { A: [{ commit: 4 }], B: [{ commit: 1 }, { commit: 2 }] }, legal: ['4/1'] },
   'a seek beside a commit': { threads: { A: [{ commit: 3 }], S: [{ seek: 1 }] }, legal: ['1/2'] },
   'a seek, and a commit after it, beside one of before': { threads: { A: [{ commit: 4 }], S: [{ seek: 0 }, { commit: 2 }] }, legal: ['2/2'] },
+  'a seek beside two threads that commit': { threads: { A: [{ commit: 3 }], B: [{ commit: 2 }], S: [{ seek: 1 }] }, legal: ['1/2'] },
+  'a removal beside a commit': { threads: { A: [{ commit: 3 }], S: ['remove'] }, legal: ['none'] },
+  'a removal, and another cursor of that name, beside a commit': { threads: { A: [{ commit: 3 }], S: ['remove', 'add'] }, legal: ['0/3'] },
   'two seeks beside a commit': { threads: { A: [{ commit: 3 }], S: [{ seek: 5 }, { seek: 1 }] }, legal: ['1/3'] },
 }
 
@@ -123,6 +130,29 @@ const MUTATIONS: { readonly [name: string]: { readonly model: string; readonly s
   'a "no" is said of a torn place': {
     model: 'two threads commit', shows: /legal/,
     patches: [{ file: 'ring/cursors.js', within: 'commitCursor', find: /const now = readPair\(ring, place\);\s*if \(!isBelow\(now\.low, now\.high, bits, sequence\)\)\s*return false;\s*continue;/, replace: 'return false;' }],
+  },
+  'a removal is noted before it is done': {
+    model: 'a removal beside a commit', shows: /lost wake-up/,
+    patches: [{ file: 'ring/cursors.js', within: 'removeCursor', find: 'announce(ring);', replace: '' }],
+  },
+  'a removed cursor leaves its epoch to the next': {
+    model: 'a removal, and another cursor of that name, beside a commit', shows: /legal/,
+    patches: [
+      { file: 'ring/cursors.js', within: 'removeCursor', find: /seekCursor\([^;]*;/, replace: '' },
+      { file: 'ring/cursors.js', within: 'insert', find: '(atomics.load(words, base + CURSOR.epoch) + 1) >>> 0', replace: 'atomics.load(words, base + CURSOR.epoch) >>> 0' },
+    ],
+  },
+  'places are told durable without their epoch': {
+    model: 'a seek beside a commit', shows: /told durable|legal/,
+    patches: [{ file: 'ring/cursors.js', within: 'markDurable', find: 'highWord(sequence, epoch)', replace: 'highWord(sequence, 1)' }],
+  },
+  'a seek is not noted': {
+    model: 'a seek beside a commit', shows: /lost wake-up/,
+    patches: [{ file: 'ring/cursors.js', within: 'seekCursor', find: 'announce(ring);', replace: '' }],
+  },
+  'a seek raises the epoch after the place': {
+    model: 'a seek beside a commit', shows: /legal|lost wake-up|told durable/,
+    patches: [{ file: 'ring/cursors.js', within: 'seekCursor', find: /(setPair\(ring, base \+ CURSOR\.place, sequence \| 0, )highWord\(sequence, epoch\)\);/, replace: '$1highWord(sequence, epoch - 1));' }],
   },
   'asleep without another look': {
     model: 'two threads commit', shows: /lost wake-up/, patches: [{ file: 'ring/wake.js', within: 'sleepForCommand', find: 'if (!hasWork())', replace: '' }],
