@@ -69,11 +69,11 @@ export function readFacts(disk: Disk, directory: string, name: SegmentName, prog
     const header = decodeSegmentHeader(start.subarray(0, file.read(start, 0)))
     const foreign = typeof header === 'string' ? undefined : readForeign(file, fileBytes, header)
     const sealed = typeof header !== 'string' && header.sealed && foreign === undefined ? readSealed(file, fileBytes, name.uuid) : undefined
-    // A header names no UUID. Where nothing else in the file has its UUID, or the first trailer begins with another sequence, and not even
-    // the size fits, the header was left by a file that had these blocks before. (A whole segment under another name has the size: that is
-    // damage, not a torn start.)
-    const isStale = sealed !== undefined && typeof header !== 'string' && header.bytes !== fileBytes
-      && (sealed.firstSequence === undefined ? sealed.index === undefined : sealed.firstSequence !== header.firstSequence)
+    // A header names no UUID. Where the first trailer begins with another sequence, or where nothing else in the file has its UUID and not
+    // even the size fits, the header was left by a file that had these blocks before. (A whole segment under another name has the size, and
+    // no trailer of its own: that is damage, not a torn start.)
+    const isStale = sealed !== undefined && typeof header !== 'string'
+      && (sealed.firstSequence === undefined ? sealed.index === undefined && header.bytes !== fileBytes : sealed.firstSequence !== header.firstSequence)
     const isRead = foreign !== undefined || (sealed !== undefined && !isStale)
     return {
       name, path, fileBytes, foreign,
