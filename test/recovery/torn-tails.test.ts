@@ -1,10 +1,11 @@
 /** What an unclean stop leaves behind the last whole batch is cut, whatever it is; what was acknowledged stays; the next number follows. */
 
-import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync } from 'node:fs'
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { nodeDisk } from '../../dist/src/disk/node-disk.js'
+import { encodeSegmentHeader, tailHeader } from '../../dist/src/format/segment-layout.js'
 import { openLog } from '../../dist/src/index.js'
 import { recover } from '../../dist/src/recovery/recover.js'
 import { parseDirectory } from '../format/independent-parser.mjs'
@@ -128,4 +129,13 @@ test('a clean close leaves nothing to cut, and a second recovery changes nothing
   const { report } = await expectHealed(1)
   expect(report).toMatchObject({ cleanClose: true, cuts: [], segments: 1, entries: 1 })
   expect(imageOf(directory)).toEqual(before)
+})
+
+test('a sealed header that the blocks of a new tail had before is not taken for its own, though the size is the same', async () => {
+  maker.make({ batches: [3], seal: true })
+  const tail = maker.make({ batches: [] })
+  const bytes = readFileSync(tail.path)
+  const before = encodeSegmentHeader({ ...tailHeader(2), bytes: bytes.length, sealed: true })
+  writeFileSync(tail.path, Buffer.concat([before, bytes.subarray(128)]))
+  await expectHealed(3)
 })
