@@ -5,7 +5,7 @@ import ts from 'typescript'
 
 /** Modules import from their left only. `index` is the public face. */
 const MODULES = [
-  'errors', 'format', 'sync', 'ring', 'disk', 'segment', 'recovery', 'writer', 'log', 'queue', 'index', 'integrations', 'cli',
+  'errors', 'option-values', 'format', 'sync', 'ring', 'disk', 'segment', 'recovery', 'writer', 'log', 'queue', 'index', 'integrations', 'cli',
 ] as const
 /** The modules that may know both shared memory and files. */
 const KNOW_RING_AND_SEGMENT = new Set(['writer', 'log'])

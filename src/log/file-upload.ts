@@ -14,6 +14,7 @@ import type { Disk } from '../disk/disk.js'
 import { readFileChunks } from '../disk/file-chunks.js'
 import { outOfRange, WalError, wrongType, wrongValue } from '../errors.js'
 import { createUuid, uuidToHex } from '../format/uuid.js'
+import { abortSignal, checkPath } from '../option-values.js'
 import { BLOBS, blobName, INCOMING, isPartName, parseReadyName, partName, readyName } from '../segment/blob-name.js'
 import { decodeFileInfo, encodeFileInfo } from './entry-file.js'
 import type { LogEntry } from './entry.js'
@@ -93,11 +94,10 @@ export async function uploadFile(disk: Disk, port: UploadPort, source: FileSourc
 function checkOptions(port: UploadPort, source: FileSource, options: AppendFileOptions): AppendFileOptions {
   const isIterable = typeof source === 'object' && source !== null && (Symbol.asyncIterator in source || Symbol.iterator in source)
   if (typeof source !== 'string' && !isIterable) throw wrongType('source', 'a path, a stream, or an iterable of bytes', source)
-  if (typeof source === 'string' && (source.length === 0 || source.includes('\0'))) throw wrongValue('source', 'a path: not empty, without null bytes', source)
+  if (typeof source === 'string') checkPath('source', source)
   if (options === null || typeof options !== 'object') throw wrongType('options', 'an object', options)
-  const { metadata = null, signal } = options
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrongType('options.signal', 'an AbortSignal', signal)
-  const snapshot = throughJson(metadata)
+  const signal = abortSignal('options.signal', options.signal)
+  const snapshot = throughJson(options.metadata ?? null)
   const entry = encodeFileInfo({ uuid: '0'.repeat(32), bytes: Number.MAX_SAFE_INTEGER, sha256: '0'.repeat(64), metadata: snapshot })
   if (entry.length > port.maxEntryBytes) throw outOfRange('options.metadata', `at most ${port.maxEntryBytes} bytes with the entry around it (maxEntryBytes)`, entry.length)
   return { metadata: snapshot, ...(signal === undefined ? {} : { signal }) }

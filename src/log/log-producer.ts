@@ -2,9 +2,10 @@
 
 import { performance } from 'node:perf_hooks'
 import { isThreadDead, ownIdentity } from '../disk/thread-identity.js'
-import { outOfRange, WalError, wrongType } from '../errors.js'
+import { outOfRange, WalError } from '../errors.js'
 import { FRAME_OVERHEAD } from '../format/frame-layout.js'
 import { absoluteTicks, msFromTicks } from '../format/ticks.js'
+import { abortSignal } from '../option-values.js'
 import { appendStretch, type Stretch } from '../ring/append.js'
 import { CLAIM_FULL, CLAIM_REFUSED, CLAIMED, lastClaimed, type Claim } from '../ring/claim.js'
 import { threadClock, type Clock } from '../ring/clock.js'
@@ -250,7 +251,5 @@ export class LogProducer implements Producer {
 }
 
 function checkSignal(options: WaitOptions | undefined): AbortSignal | undefined {
-  const signal = options?.signal
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrongType('options.signal', 'an AbortSignal', signal)
-  return signal
+  return abortSignal('options.signal', options?.signal)
 }

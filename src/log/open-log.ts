@@ -5,6 +5,7 @@ import { Worker } from 'node:worker_threads'
 import { nodeDisk } from '../disk/node-disk.js'
 import { fromErrorRecord, outOfRange, WalError } from '../errors.js'
 import { msFromTicks } from '../format/ticks.js'
+import { timestampMs } from '../option-values.js'
 import type { RecoveryReport } from '../recovery/recover.js'
 import { endClaims, lastClaimed, lastDurable, lastWritten } from '../ring/claim.js'
 import { isServed, request, wantClose, wantSettle, type Ticketed } from '../ring/commands.js'
@@ -198,9 +199,7 @@ class OpenLog implements Log {
   }
 
   sequenceAt(timestamp: number | Date): number {
-    const ms = timestamp instanceof Date ? timestamp.getTime() : timestamp
-    if (!Number.isFinite(ms)) throw outOfRange('timestamp', 'a valid time: milliseconds since 1970, or a Date', timestamp)
-    return sequenceAt(this.#catalog, ms, lastDurable(this.#ring))
+    return sequenceAt(this.#catalog, timestampMs('timestamp', timestamp), lastDurable(this.#ring))
   }
 
   segments(): SegmentInfo[] {

@@ -1,12 +1,11 @@
 /** The options of a log: checked once, every default filled, frozen. Nothing is made on disk before all of them are sound. */
 
-import { resolve } from 'node:path'
 import { outOfRange, wrongType, wrongValue } from '../errors.js'
 import { MAX_FRAME_DATA_BYTES } from '../format/frame-layout.js'
+import { directoryPath, flag, integer, milliseconds, oneOf, optionGroup, powerOfTwo } from '../option-values.js'
 import { MAX_RING_BYTES, MAX_SLOTS, MIN_RING_BYTES, MIN_SLOTS } from '../ring/ring-layout.js'
 import type { RetentionOptions } from '../writer/retention.js'
 import type { Durability } from '../writer/writer-options.js'
-import { flag, integer, milliseconds, oneOf, optionGroup, powerOfTwo } from './option-values.js'
 import type { WhenFull } from './producer.js'
 
 const KIB = 1024
@@ -108,7 +107,7 @@ const KNOWN: readonly (keyof LogOptions)[] = [
 /** Checks the options and fills the defaults. Throws `TypeError` or `RangeError` that names the option. */
 export function resolveOptions(options: LogOptions): ResolvedOptions {
   const group = optionGroup('options', options, KNOWN)
-  const directory = checkDirectory('options.directory', options.directory)
+  const directory = directoryPath('options.directory', options.directory)
   const ringBytes = powerOfTwo(group, 'ringBytes', 16 * MIB, MIN_RING_BYTES, MAX_RING_BYTES)
   const maxSegmentBytes = integer(group, 'maxSegmentBytes', 64 * MIB, 4 * KIB, LARGEST_SEGMENT_BYTES)
   return Object.freeze({
@@ -145,13 +144,6 @@ function resolveRetention(retention: LogRetention = {}): RetentionOptions {
     whenOver: oneOf(group, 'whenOver', ['refuse', 'drop-oldest']),
     cleanupIntervalMs: milliseconds(group, 'cleanupIntervalMs', 3_600_000, 1, Infinity),
   })
-}
-
-/** An absolute path of a non-empty string. */
-export function checkDirectory(name: string, directory: unknown): string {
-  if (typeof directory !== 'string') throw wrongType(name, 'a string', directory)
-  if (directory.length === 0 || directory.includes('\0')) throw wrongValue(name, 'a path: not empty, without null bytes', directory)
-  return resolve(directory)
 }
 
 function checkDurability(value: unknown): Durability {

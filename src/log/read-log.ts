@@ -2,9 +2,9 @@
 
 import { nodeDisk } from '../disk/node-disk.js'
 import { DirectoryWatch } from '../disk/watch.js'
+import { directoryPath } from '../option-values.js'
 import { Catalog } from '../segment/catalog.js'
 import type { LogEntry } from './entry.js'
-import { checkDirectory } from './options.js'
 import { resolveReadOptions, type ReadLogOptions } from './read-options.js'
 import { readEntryBatches } from './reader.js'
 
@@ -16,7 +16,7 @@ import { readEntryBatches } from './reader.js'
  * `ERR_WAL_CORRUPT` at the place of damage, `ERR_WAL_TRIMMED` when the next entries were removed meanwhile.
  */
 export function readLogBatches(directory: string, options: ReadLogOptions = {}): AsyncGenerator<LogEntry[], void, undefined> {
-  const path = checkDirectory('directory', directory)
+  const path = directoryPath('directory', directory)
   const plan = resolveReadOptions(options, true)
   return readDirectory(path, plan, options.includeWritten === true)
 }

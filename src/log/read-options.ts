@@ -1,6 +1,7 @@
 /** What to read: checked once. */
 
-import { outOfRange, wrongType, wrongValue } from '../errors.js'
+import { outOfRange, wrongType } from '../errors.js'
+import { abortSignal, flag, optionalFunction, optionGroup, timestampMs } from '../option-values.js'
 import type { ReadPlan } from './reader.js'
 
 /** What to read. All of it optional. */
@@ -32,30 +33,20 @@ const KNOWN_ELSEWHERE = [...KNOWN, 'includeWritten']
 
 /** Checks the options of a reading in the writing process, or elsewhere. Throws `TypeError` or `RangeError` that names the option. */
 export function resolveReadOptions(options: ReadLogOptions = {}, isElsewhere = false): ReadPlan {
-  if (options === null || typeof options !== 'object') throw wrongType('options', 'an object', options)
-  for (const name of Object.keys(options)) {
-    const known = isElsewhere ? KNOWN_ELSEWHERE : KNOWN
-    if (!known.includes(name)) throw wrongValue(`options.${name}`, `one of the known options: ${known.join(', ')}`, options[name as keyof ReadLogOptions])
-  }
-  const { fromSequence = 1, fromTimestamp, limit = Infinity, follow = false, signal, onCaughtUp, onGap } = options
+  const group = optionGroup('options', options, isElsewhere ? KNOWN_ELSEWHERE : KNOWN)
+  const { fromSequence = 1, fromTimestamp, limit = Infinity, signal, onCaughtUp, onGap } = options
   if (typeof fromSequence !== 'number') throw wrongType('options.fromSequence', 'an integer', fromSequence)
   if (!Number.isSafeInteger(fromSequence) || fromSequence < 1) throw outOfRange('options.fromSequence', 'an integer from 1', fromSequence)
   if (typeof limit !== 'number') throw wrongType('options.limit', 'an integer', limit)
   if (limit !== Infinity && (!Number.isSafeInteger(limit) || limit < 0)) throw outOfRange('options.limit', 'an integer from 0, or Infinity', limit)
-  if (typeof follow !== 'boolean') throw wrongType('options.follow', 'a boolean', follow)
-  if (options.includeWritten !== undefined && typeof options.includeWritten !== 'boolean') {
-    throw wrongType('options.includeWritten', 'a boolean', options.includeWritten)
+  flag(group, 'includeWritten', false)
+  return {
+    fromSequence,
+    fromTimestamp: fromTimestamp === undefined ? undefined : timestampMs('options.fromTimestamp', fromTimestamp),
+    limit,
+    follow: flag(group, 'follow', false),
+    signal: abortSignal('options.signal', signal),
+    onCaughtUp: optionalFunction('options.onCaughtUp', onCaughtUp),
+    onGap: optionalFunction('options.onGap', onGap),
   }
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrongType('options.signal', 'an AbortSignal', signal)
-  if (onCaughtUp !== undefined && typeof onCaughtUp !== 'function') throw wrongType('options.onCaughtUp', 'a function', onCaughtUp)
-  if (onGap !== undefined && typeof onGap !== 'function') throw wrongType('options.onGap', 'a function', onGap)
-  return { fromSequence, fromTimestamp: checkTimestamp(fromTimestamp), limit, follow, signal, onCaughtUp, onGap }
-}
-
-function checkTimestamp(value: unknown): number | undefined {
-  if (value === undefined) return undefined
-  const ms = value instanceof Date ? value.getTime() : value
-  if (typeof ms !== 'number') throw wrongType('options.fromTimestamp', 'a number of milliseconds since 1970, or a Date', value)
-  if (!Number.isFinite(ms)) throw outOfRange('options.fromTimestamp', 'a valid time', ms)
-  return ms
 }

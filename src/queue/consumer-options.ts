@@ -2,7 +2,7 @@
 
 import { outOfRange, wrongType, wrongValue } from '../errors.js'
 import type { LogEntry } from '../log/entry.js'
-import { flag, integer, milliseconds, optionGroup, type OptionGroup } from '../log/option-values.js'
+import { abortSignal, flag, integer, milliseconds, optionalFunction, optionGroup, timestampMs, type OptionGroup } from '../option-values.js'
 
 const MAX_NAME_BYTES = 255
 const MIB = 2 ** 20
@@ -100,8 +100,6 @@ export function resolveRunBatches(options: RunBatchesOptions = {}): ResolvedDeli
 function resolveDelivery(group: OptionGroup, options: DeliveryOptions): ResolvedDelivery {
   const retry = optionGroup('options.retry', options.retry ?? {}, KNOWN_RETRY)
   const { deadLetter, onError, signal } = options
-  if (onError !== undefined && typeof onError !== 'function') throw wrongType('options.onError', 'a function', onError)
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrongType('options.signal', 'an AbortSignal', signal)
   return {
     maxAttempts: integer(retry, 'maxAttempts', 10, 1, 2 ** 31 - 1),
     initialDelayMs: milliseconds(retry, 'initialDelayMs', 200, 0, 2 ** 31 - 1),
@@ -109,8 +107,8 @@ function resolveDelivery(group: OptionGroup, options: DeliveryOptions): Resolved
     factor: milliseconds(retry, 'factor', 2, 1, 1000),
     jitter: flag(retry, 'jitter', true),
     deadLetter: deadLetter === undefined ? undefined : checkName('options.deadLetter', deadLetter),
-    onError,
-    signal,
+    onError: optionalFunction('options.onError', onError),
+    signal: abortSignal('options.signal', signal),
     stopTimeoutMs: milliseconds(group, 'stopTimeoutMs', 10_000, 0, Infinity),
   }
 }
@@ -140,8 +138,5 @@ export function checkPlace(path: string, place: unknown): { readonly sequence: n
     if (!Number.isSafeInteger(sequence) || sequence < 1) throw outOfRange(`${path}.sequence`, 'an integer from 1', sequence)
     return { sequence }
   }
-  const ms = timestamp instanceof Date ? timestamp.getTime() : timestamp
-  if (typeof ms !== 'number') throw wrongType(`${path}.timestamp`, 'a number of milliseconds since 1970, or a Date', timestamp)
-  if (!Number.isFinite(ms)) throw outOfRange(`${path}.timestamp`, 'a valid time', ms)
-  return { timestamp: ms }
+  return { timestamp: timestampMs(`${path}.timestamp`, timestamp) }
 }

@@ -3,7 +3,7 @@
 import { outOfRange, WalError } from '../errors.js'
 import type { Log as CoreLog } from '../log/log.js'
 import { openLog as openCore } from '../log/open-log.js'
-import { optionGroup } from '../log/option-values.js'
+import { optionGroup } from '../option-values.js'
 import type { LogOptions } from '../log/options.js'
 import type { Consumer } from './consumer.js'
 import { checkName, checkStart, type ConsumerStart } from './consumer-options.js'

@@ -1,10 +1,10 @@
 /** Salvage by hand: of all that `verify` finds, also inside sealed segments, where opening does not look. */
 
-import { resolve } from 'node:path'
 import { acquireDirectoryLock } from '../disk/directory-lock.js'
 import type { Disk } from '../disk/disk.js'
 import { nodeDisk } from '../disk/node-disk.js'
-import { WalError, wrongType, wrongValue } from '../errors.js'
+import { WalError, wrongType } from '../errors.js'
+import { directoryPath } from '../option-values.js'
 import { gatherFacts } from './facts.js'
 import { rebuildSegment } from './rebuild.js'
 import { recover, type RecoveryCut } from './recover.js'
@@ -41,10 +41,8 @@ export interface RepairReport {
  * `ERR_WAL_IO` when the operating system refuses, `TypeError` on wrong arguments.
  */
 export async function repairLog(directory: string, { dryRun = false }: RepairOptions = {}): Promise<RepairReport> {
-  if (typeof directory !== 'string') throw wrongType('directory', 'a string', directory)
-  if (directory.length === 0 || directory.includes('\0')) throw wrongValue('directory', 'a path: not empty, without null bytes', directory)
+  const path = directoryPath('directory', directory)
   if (typeof dryRun !== 'boolean') throw wrongType('options.dryRun', 'a boolean', dryRun)
-  const path = resolve(directory)
   try {
     // Also where nothing is to be made: a directory that is not there is no log.
     nodeDisk.list(path)

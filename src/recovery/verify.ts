@@ -3,12 +3,13 @@
  * opening goes by, so that both always agree. Nothing is changed, no lock is taken; a writer may be at work.
  */
 
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Disk } from '../disk/disk.js'
 import { nodeDisk } from '../disk/node-disk.js'
-import { WalError, wrongType, wrongValue } from '../errors.js'
+import { WalError } from '../errors.js'
 import { parseSegmentName } from '../format/segment-name.js'
+import { abortSignal, directoryPath, optionalFunction } from '../option-values.js'
 import type { ScanProgress } from '../segment/scan.js'
 import type { SegmentFacts } from './facts.js'
 import { ifPresent, lookUntilSure, type VerifyDamage, type VerifyRepair } from './look.js'
@@ -58,12 +59,9 @@ export interface VerifyReport {
  * signal's reason when aborted.
  */
 export async function verifyLog(directory: string, options: VerifyOptions = {}): Promise<VerifyReport> {
-  if (typeof directory !== 'string') throw wrongType('directory', 'a string', directory)
-  if (directory.length === 0 || directory.includes('\0')) throw wrongValue('directory', 'a path: not empty, without null bytes', directory)
-  const { onProgress, signal } = options
-  if (onProgress !== undefined && typeof onProgress !== 'function') throw wrongType('options.onProgress', 'a function', onProgress)
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrongType('options.signal', 'an AbortSignal', signal)
-  const path = resolve(directory)
+  const path = directoryPath('directory', directory)
+  optionalFunction('options.onProgress', options.onProgress)
+  const signal = abortSignal('options.signal', options.signal)
   try {
     return await verifyDirectory(nodeDisk, path, options)
   } catch (error) {

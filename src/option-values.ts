@@ -1,6 +1,7 @@
-/** Checking the values of options, one by one: what comes back is sound, or the default. Throws an error that names the option. */
+/** Checking arguments and the values of options, one by one: what comes back is sound, or the default. Throws an error that names it. */
 
-import { outOfRange, wrongType, wrongValue } from '../errors.js'
+import { resolve } from 'node:path'
+import { outOfRange, wrongType, wrongValue } from './errors.js'
 
 /** Options as they came, and what they are called in messages. */
 export interface OptionGroup {
@@ -56,5 +57,37 @@ export function flag(group: OptionGroup, name: string, fallback: boolean): boole
   const value = group.values[name]
   if (value === undefined) return fallback
   if (typeof value !== 'boolean') throw wrongType(`${group.path}.${name}`, 'a boolean', value)
+  return value
+}
+
+/** A signal, or none. */
+export function abortSignal(name: string, value: unknown): AbortSignal | undefined {
+  if (value === undefined || value instanceof AbortSignal) return value
+  throw wrongType(name, 'an AbortSignal', value)
+}
+
+/** A function, or none. */
+export function optionalFunction<Value>(name: string, value: Value): Value {
+  if (value === undefined || typeof value === 'function') return value
+  throw wrongType(name, 'a function', value)
+}
+
+/** A time in milliseconds since 1970. */
+export function timestampMs(name: string, value: unknown): number {
+  const ms = value instanceof Date ? value.getTime() : value
+  if (typeof ms !== 'number') throw wrongType(name, 'a number of milliseconds since 1970, or a Date', value)
+  if (!Number.isFinite(ms)) throw outOfRange(name, 'a valid time', ms)
+  return ms
+}
+
+/** The absolute path of a directory. */
+export function directoryPath(name: string, value: unknown): string {
+  return resolve(checkPath(name, value))
+}
+
+/** A path that the system can be asked for. */
+export function checkPath(name: string, value: unknown): string {
+  if (typeof value !== 'string') throw wrongType(name, 'a string', value)
+  if (value.length === 0 || value.includes('\0')) throw wrongValue(name, 'a path: not empty, without null bytes', value)
   return value
 }
