@@ -79,6 +79,13 @@ export class WalError extends Error {
   }
 }
 
+/** What the operating system refused, as `ERR_WAL_IO`: `what` begins the message, `file` is told where the system names none. Any other error as it is. */
+export function asIoError(error: unknown, what: string, file: string): unknown {
+  if (error instanceof WalError || typeof (error as NodeJS.ErrnoException | undefined)?.syscall !== 'string') return error
+  const { message, path } = error as NodeJS.ErrnoException
+  return new WalError('ERR_WAL_IO', `${what}: ${message}`, { file: path ?? file }, error)
+}
+
 /** Throws `ERR_WAL_INVARIANT` unless `condition` holds. Guards the impossible; stays on in production. */
 export function invariant(condition: boolean, claim: string): asserts condition {
   if (!condition) throw new WalError('ERR_WAL_INVARIANT', `invariant broken: ${claim}`)

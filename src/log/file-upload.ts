@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import type { Disk } from '../disk/disk.js'
 import { readFileChunks } from '../disk/file-chunks.js'
-import { outOfRange, WalError, wrongType, wrongValue } from '../errors.js'
+import { asIoError, outOfRange, wrongType, wrongValue } from '../errors.js'
 import { createUuid, uuidToHex } from '../format/uuid.js'
 import { abortSignal, checkPath } from '../option-values.js'
 import { BLOBS, blobName, INCOMING, isPartName, parseReadyName, partName, readyName } from '../segment/blob-name.js'
@@ -86,7 +86,7 @@ export async function uploadFile(disk: Disk, port: UploadPort, source: FileSourc
     // An abort while the entry is in line ends the waiting alone: its blob stays, and gets its place.
     const isInLine = signal?.aborted === true && ready !== part
     if (!isAccepted && !isInLine) removeQuietly(disk, ready)
-    throw asWalError(error, 'cannot append the file', part)
+    throw asIoError(error, 'cannot append the file', part)
   }
 }
 
@@ -177,12 +177,6 @@ function removeQuietly(disk: Disk, path: string): void {
   }
 }
 
-function asWalError(error: unknown, what: string, file: string): unknown {
-  if (error instanceof WalError || typeof (error as NodeJS.ErrnoException | undefined)?.syscall !== 'string') return error
-  const { message, path } = error as NodeJS.ErrnoException
-  return new WalError('ERR_WAL_IO', `${what}: ${message}`, { file: path ?? file }, error)
-}
-
 /**
  * At opening: what a crash left in `incoming/` gets its place if its entry is in the log, else goes. `read` reads entries from a sequence
  * on. Without leftovers, a directory listing; can be interrupted anywhere and done again.
@@ -193,7 +187,7 @@ export async function settleUploads(disk: Disk, directory: string, read: (fromSe
   try {
     await settle(disk, blobs, incoming, read)
   } catch (error) {
-    throw asWalError(error, 'cannot settle the uploads that a crash left', incoming)
+    throw asIoError(error, 'cannot settle the uploads that a crash left', incoming)
   }
 }
 

@@ -7,7 +7,7 @@
  */
 
 import type { DiskFile } from '../disk/disk.js'
-import { WalError } from '../errors.js'
+import { asIoError, WalError } from '../errors.js'
 import { controlKind, decodeRange } from '../format/control-layout.js'
 import { frameMs, frameSequence, frameTicks, type FrameFault } from '../format/frame-layout.js'
 import { msFromTicks } from '../format/ticks.js'
@@ -65,9 +65,7 @@ export async function* readEntryBatches(catalog: Catalog, horizon: Horizon, plan
       yield wanted
     }
   } catch (error) {
-    const { code, syscall, path } = error as NodeJS.ErrnoException
-    if (error instanceof WalError || syscall === undefined || code === undefined) throw error
-    throw new WalError('ERR_WAL_IO', `cannot read the log in ${catalog.directory}: ${(error as Error).message}`, { file: path ?? catalog.directory }, error)
+    throw asIoError(error, `cannot read the log in ${catalog.directory}`, catalog.directory)
   } finally {
     reader.close()
   }

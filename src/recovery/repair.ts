@@ -3,7 +3,7 @@
 import { acquireDirectoryLock } from '../disk/directory-lock.js'
 import type { Disk } from '../disk/disk.js'
 import { nodeDisk } from '../disk/node-disk.js'
-import { WalError, wrongType } from '../errors.js'
+import { asIoError, wrongType } from '../errors.js'
 import { directoryPath } from '../option-values.js'
 import { gatherFacts } from './facts.js'
 import { rebuildSegment } from './rebuild.js'
@@ -53,9 +53,7 @@ export async function repairLog(directory: string, { dryRun = false }: RepairOpt
       await lock.release()
     }
   } catch (error) {
-    if (error instanceof WalError || typeof (error as NodeJS.ErrnoException).syscall !== 'string') throw error
-    const { message, path: file = path } = error as NodeJS.ErrnoException
-    throw new WalError('ERR_WAL_IO', `cannot repair the log in ${path}: ${message}`, { file }, error)
+    throw asIoError(error, `cannot repair the log in ${path}`, path)
   }
 }
 

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Disk } from '../disk/disk.js'
 import { nodeDisk } from '../disk/node-disk.js'
-import { WalError } from '../errors.js'
+import { asIoError } from '../errors.js'
 import { parseSegmentName } from '../format/segment-name.js'
 import { abortSignal, directoryPath, optionalFunction } from '../option-values.js'
 import type { ScanProgress } from '../segment/scan.js'
@@ -65,9 +65,7 @@ export async function verifyLog(directory: string, options: VerifyOptions = {}):
   try {
     return await verifyDirectory(nodeDisk, path, options)
   } catch (error) {
-    if (error instanceof WalError || signal?.aborted === true || typeof (error as NodeJS.ErrnoException).syscall !== 'string') throw error
-    const { message, path: file = path } = error as NodeJS.ErrnoException
-    throw new WalError('ERR_WAL_IO', `cannot read the log in ${path}: ${message}`, { file }, error)
+    throw signal?.aborted === true ? error : asIoError(error, `cannot read the log in ${path}`, path)
   }
 }
 

@@ -5,7 +5,7 @@ import { acquireDirectoryLock } from '../disk/directory-lock.js'
 import { isDiskFull, type Disk } from '../disk/disk.js'
 import { nodeDisk } from '../disk/node-disk.js'
 import { isThreadDead, ownIdentity } from '../disk/thread-identity.js'
-import { toErrorRecord, WalError, type ErrorRecord } from '../errors.js'
+import { asIoError, toErrorRecord, type ErrorRecord } from '../errors.js'
 import { absoluteTicks } from '../format/ticks.js'
 import { recover, type Recovered, type RecoveryReport } from '../recovery/recover.js'
 import { startClock } from '../ring/clock.js'
@@ -54,7 +54,7 @@ export async function runWriter(start: WriterStart, reply: (message: WriterReply
     reply({ kind: 'ready', recovery: { ...recovered.report, durationMs: performance.now() - startMs } })
   } catch (error) {
     await lock?.release()
-    reply({ kind: 'refused', error: toErrorRecord(asWalError(error, options.directory)) })
+    reply({ kind: 'refused', error: toErrorRecord(asIoError(error, `cannot open the log in ${options.directory}`, options.directory)) })
     return
   }
   try {
@@ -89,10 +89,4 @@ function withLimits(disk: Disk, options: WriterRequest, recovered: Recovered): W
     reserveBytes: Math.min(reserveBytes, Math.floor(totalBytes * RESERVE_SHARE)),
     retention: { ...retention, maxBytes },
   }
-}
-
-function asWalError(error: unknown, directory: string): unknown {
-  if (error instanceof WalError) return error
-  const { message, path } = error as NodeJS.ErrnoException
-  return new WalError('ERR_WAL_IO', `cannot open the log in ${directory}: ${message}`, { file: path ?? directory }, error)
 }
