@@ -105,9 +105,8 @@ export class DiskSpace {
   }
 
   #makeReserve(): boolean {
-    if (this.#reserveBytes > 0 && !this.#hasRoomForReserve) return false
+    if (!this.#hasRoomForReserve) return false
     removeReserve(this.#disk, this.#directory)
-    if (this.#reserveBytes === 0) return true
     const file = this.#disk.create(join(this.#directory, RESERVE_NAME))
     try {
       for (let at = 0; at < this.#reserveBytes; at += ZEROS.length) file.write([ZEROS.subarray(0, this.#reserveBytes - at)], at)
