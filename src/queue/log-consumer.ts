@@ -130,7 +130,10 @@ export class LogConsumer implements Consumer {
     this.#begin()
     try {
       while (!this.#isStopping) {
-        const turn = this.#beginTurn((sequence) => this.#passByHand(turn.cursor, sequence))
+        const turn = this.#beginTurn((sequence) => {
+          this.#passed = sequence
+          if (turn.cursor.committed >= this.#handedOut) turn.cursor.commit(sequence)
+        })
         for await (const { entries: [entry], lastSequence } of singleParcels(turn.source)) {
           if (turn.wasSought || this.#isStopping) break
           turn.cursor.noteDelivered(lastSequence)
@@ -144,12 +147,6 @@ export class LogConsumer implements Consumer {
       await this.#turn?.source.close()
       this.#finish()
     }
-  }
-
-  #passByHand(cursor: LogCursor, sequence: number): void {
-    cursor.noteDelivered(sequence)
-    this.#passed = sequence
-    if (cursor.committed >= this.#handedOut) cursor.commit(sequence)
   }
 
   #beginTurn(caughtUp: (sequence: number) => void): Turn {

@@ -56,7 +56,6 @@ export class CursorKeeper {
     return this.#taken === undefined && this.#unsynced === undefined && this.#ring.atomics.load(this.#ring.words, WORD.cursorsChanged) === 0
   }
 
-
   /** When commits with nothing to append beside them must be written. */
   get dueMs(): number {
     if (pendingTicket(this.#ring, 'cursors') !== undefined) return -Infinity
