@@ -279,7 +279,8 @@ class OpenLog implements Log {
 
   /**
    * Takes no more entries, ends the uploads that are still being written, makes durable what was accepted, seals the tail, ends the writer
-   * thread, frees the directory. Twice is fine. Writes that wait for room on a full disk are refused. Rejects with `ERR_WAL_FAILED` when the log failed before or meanwhile.
+   * thread, frees the directory. Twice is fine. Writes that wait for room on a full disk are refused. Rejects with `ERR_WAL_FAILED` when the
+   * log failed before or meanwhile.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close()

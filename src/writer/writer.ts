@@ -321,8 +321,10 @@ export class Writer {
     // Behind a full disk or an owed head a command may have to wait for it: that must not turn into spinning.
     const isHeldUp = isOwed || this.#space.isFull
     const mostMs = this.#pending === undefined && isOwed ? OWED_SLEEP_MS : MAX_SLEEP_MS
-    const timeoutMs = Math.min(mostMs, Math.max(0, this.#nextDueMs() - performance.now()))
-    const hasWork = (): boolean => !isHeldUp && this.#hasCommand()
+    const dueMs = this.#nextDueMs()
+    const timeoutMs = Math.min(mostMs, Math.max(0, dueMs - performance.now()))
+    // A commit that came meanwhile woke nobody, and may be due before: then it is to be reckoned anew.
+    const hasWork = (): boolean => !isHeldUp && (this.#hasCommand() || this.#cursors.dueMs < dueMs)
     if (this.#pending === undefined) sleepForSequence(this.#ring, sequence, timeoutMs, hasWork)
     else sleepForCommand(this.#ring, sequence, timeoutMs, hasWork)
   }
