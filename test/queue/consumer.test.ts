@@ -5,27 +5,15 @@ import { Worker } from 'node:worker_threads'
 import { Piscina } from 'piscina'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import {
-  attachConsumer, decodeDeadLetter, openLog, readLog, WalError, type Consumer, type ConsumerHandle, type DeadLetter, type Log, type LogEntry, type LogOptions, type RunOptions,
+  attachConsumer, decodeDeadLetter, openLog, readLog, WalError, type Consumer, type ConsumerHandle, type DeadLetter, type Log, type LogEntry, type RunOptions,
 } from '../../dist/src/index.js'
 import { openRing } from '../../dist/src/ring/ring.js'
 import { runChild, startChild } from '../support/child-process.js'
+import { fill, open } from '../support/filled-log.js'
 import { oweEntry } from '../support/owed-entry.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
 const FAST = { initialDelayMs: 1, maxDelayMs: 4 }
-
-async function open(options: Partial<LogOptions> = {}): Promise<Log> {
-  const log = await openLog({ directory: temporaryDirectory(), ringBytes: 65_536, reserveBytes: 0, whenFull: 'block', ...options })
-  onTestFinished(() => log.close())
-  return log
-}
-
-async function fill(log: Log, count: number, prefix = 'entry'): Promise<void> {
-  for (let number = 1; number <= count; number++) {
-    log.append(`${prefix} ${number}`)
-  }
-  await log.flush()
-}
 
 /** A run that stops when `isEnough`. */
 async function runUntil(consumer: Consumer, isEnough: () => boolean, handler: Parameters<Consumer['run']>[0], options?: RunOptions): Promise<void> {
@@ -53,7 +41,7 @@ describe('run', () => {
     const consumer = log.consumer('reader')
     const seen: string[] = []
     const running = runUntil(consumer, () => seen.length === 200, (entry) => void seen.push(entry.text()))
-    await fill(log, 100, 'later')
+    await fill(log, 100, (number) => `later ${number}`)
     await running
     expect(seen).toEqual([...range(1, 100).map((number) => `entry ${number}`), ...range(1, 100).map((number) => `later ${number}`)])
     expect(consumer.progress).toMatchObject({ head: 200, committed: 200, lag: 0, lagBytes: 0, inFlight: 0, retrying: 0, deadLettered: 0, lost: 0 })

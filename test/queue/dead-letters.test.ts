@@ -1,17 +1,11 @@
 import { join } from 'node:path'
 import { runInNewContext } from 'node:vm'
-import { describe, expect, onTestFinished, test } from 'vitest'
-import { decodeDeadLetter, openLog, readLog, type DeadLetter, type Log, type LogOptions } from '../../dist/src/index.js'
+import { describe, expect, test } from 'vitest'
+import { decodeDeadLetter, readLog, type DeadLetter, type LogOptions } from '../../dist/src/index.js'
 import { describeError, encodeDeadLetter, type DeadLetterInfo } from '../../dist/src/queue/dead-letter-layout.js'
-import { temporaryDirectory } from '../support/temporary-directory.js'
+import { open } from '../support/filled-log.js'
 
 const INFO: DeadLetterInfo = { consumer: 'c', sequence: 7, timestamp: 1.7e12, attempts: 2, error: { name: 'Error', message: 'no' } }
-
-async function open(options: Partial<LogOptions> = {}): Promise<Log> {
-  const log = await openLog({ directory: temporaryDirectory(), ringBytes: 65_536, reserveBytes: 0, whenFull: 'block', ...options })
-  onTestFinished(() => log.close())
-  return log
-}
 
 /** The dead letter that one entry becomes whose handler throws that. */
 async function bury(thrown: unknown, options: Partial<LogOptions> = {}, data = 'entry'): Promise<DeadLetter | undefined> {

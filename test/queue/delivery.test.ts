@@ -2,27 +2,12 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { openLog, readLog, type Log, type LogEntry, type LogOptions } from '../../dist/src/index.js'
+import { readLog, type Log, type LogEntry } from '../../dist/src/index.js'
 import { MAX_WAITING_BYTES, MAX_WAITING_ENTRIES } from '../../dist/src/queue/delivery.js'
-import { temporaryDirectory } from '../support/temporary-directory.js'
+import { fill, open, until } from '../support/filled-log.js'
 
 const ONCE_ONLY = { retry: { maxAttempts: 1 } }
 const LATER = { retry: { initialDelayMs: 60_000, maxDelayMs: 60_000 } }
-
-async function open(options: Partial<LogOptions> = {}): Promise<Log> {
-  const log = await openLog({ directory: temporaryDirectory(), ringBytes: 2 ** 20, reserveBytes: 0, whenFull: 'block', ...options })
-  onTestFinished(() => log.close())
-  return log
-}
-
-async function fill(log: Log, count: number, entry: string | Buffer = 'entry'): Promise<void> {
-  for (let number = 1; number <= count; number++) log.append(entry)
-  await log.flush()
-}
-
-async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await turn()
-}
 
 /** Time enough for anybody else to have read all of it, too. */
 async function readAll(log: Log): Promise<void> {
@@ -125,7 +110,7 @@ test('after a seek, what failed for good before it is not buried', async () => {
 
 test('batches that wait to be tried again are bounded by their entries', async () => {
   const log = await open({ ringBytes: 2 ** 24 })
-  await fill(log, 3 * MAX_WAITING_ENTRIES, 'x')
+  await fill(log, 3 * MAX_WAITING_ENTRIES, () => 'x')
   const consumer = log.consumer('reader')
   let started = 0
   const running = consumer.runBatches((entries) => {
@@ -142,7 +127,7 @@ test('batches that wait to be tried again are bounded by their entries', async (
 test('entries that wait to be tried again are bounded by their bytes', async () => {
   const log = await open({ ringBytes: 2 ** 24 })
   const entryBytes = 2 ** 20
-  await fill(log, 100, Buffer.alloc(entryBytes))
+  await fill(log, 100, () => Buffer.alloc(entryBytes))
   const consumer = log.consumer('reader')
   let started = 0
   const running = consumer.run(() => {

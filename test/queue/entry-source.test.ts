@@ -1,23 +1,8 @@
 import { readdirSync, readlinkSync } from 'node:fs'
-import { expect, onTestFinished, test } from 'vitest'
-import { openLog, type Log, type LogOptions } from '../../dist/src/index.js'
+import { expect, test } from 'vitest'
+import type { Log } from '../../dist/src/index.js'
+import { fill, open, until } from '../support/filled-log.js'
 import { oweEntry } from '../support/owed-entry.js'
-import { temporaryDirectory } from '../support/temporary-directory.js'
-
-async function open(options: Partial<LogOptions> = {}): Promise<Log> {
-  const log = await openLog({ directory: temporaryDirectory(), ringBytes: 65_536, reserveBytes: 0, whenFull: 'block', ...options })
-  onTestFinished(() => log.close())
-  return log
-}
-
-async function fill(log: Log, count: number): Promise<void> {
-  for (let number = 1; number <= count; number++) log.append(`entry ${number}`)
-  await log.flush()
-}
-
-async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await new Promise((resolve) => setImmediate(resolve))
-}
 
 /** Segment files of this log that this process has open. */
 function openedFiles(log: Log): number {

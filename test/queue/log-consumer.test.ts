@@ -1,18 +1,8 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { openLog, type Log, type LogOptions } from '../../dist/src/index.js'
+import { openLog, type LogOptions } from '../../dist/src/index.js'
 import { DeadLetters } from '../../dist/src/queue/dead-letters.js'
+import { fill, open } from '../support/filled-log.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
-
-async function open(options: Partial<LogOptions> = {}): Promise<Log> {
-  const log = await openLog({ directory: temporaryDirectory(), ringBytes: 65_536, reserveBytes: 0, whenFull: 'block', ...options })
-  onTestFinished(() => log.close())
-  return log
-}
-
-async function fill(log: Log, count: number): Promise<void> {
-  for (let number = 1; number <= count; number++) log.append(`entry ${number}`)
-  await log.flush()
-}
 
 test.each<LogOptions['durability']>(['batch', 'manual', { intervalMs: 60_000 }])('committed() may be asked before the commit, with durability %j', async (durability) => {
   const log = await open({ durability: durability! })
