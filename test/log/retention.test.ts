@@ -104,6 +104,7 @@ describe('without consumers a segment goes', () => {
   test('and the oldest go first, so that what is left has no gap', async () => {
     const log = await open({ retention: { ...SELDOM, maxBytes: 300 * KIB } })
     await fill(log, 2000)
+    await log.checkpoint()
     const sequences: number[] = []
     for await (const entry of log.read()) sequences.push(entry.sequence)
     expect(sequences).toEqual(Array.from({ length: sequences.length }, (_, index) => 2001 - sequences.length + index))
@@ -207,6 +208,7 @@ describe('at its limit, behind a consumer', () => {
     const reading = log.read()
     expect((await reading.next()).value!.sequence).toBe(1)
     await fill(log, 1000)
+    await log.checkpoint()
     const first = oldest(log)
     let last = 1
     const error = await (async () => {
@@ -249,6 +251,7 @@ test('a reader that held back what was not proved durable is told of that too wh
   await commit(log, 'all', 300)
   await log.checkpoint()
   await fill(log, 100)
+  await log.checkpoint()
   release()
   await expect(next).rejects.toMatchObject({ code: 'ERR_WAL_TRIMMED', firstSequence: 4, lastSequence: oldest(log) - 1 })
 })
@@ -256,6 +259,7 @@ test('a reader that held back what was not proved durable is told of that too wh
 test('a new reader elsewhere begins with what is there', async () => {
   const log = await open({ retention: { ...SELDOM, maxBytes: 300 * KIB } })
   await fill(log, 1000)
+  await log.checkpoint()
   const first = oldest(log)
   for await (const entry of readLog(log.directory)) {
     expect(entry.sequence).toBe(first)
