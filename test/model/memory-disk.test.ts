@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Disk, DiskFile } from '../../src/disk/disk.js'
@@ -177,6 +177,43 @@ describe('what survives of names', () => {
     const { disk } = diskWith('x')
     disk.rename(PATH, '/log/b')
     expect([...disk.crashStates()].map((state) => state.list('/log')).sort()).toEqual([['a'], ['b']])
+  })
+
+  it('an unsynced move to another directory leaves the old name, the new one or both, never none', () => {
+    const move = (): MemoryDisk => {
+      const { disk } = diskWith('x')
+      disk.makeDirectory('/log/d')
+      disk.rename(PATH, '/log/d/a')
+      return disk
+    }
+    const found = (disk: MemoryDisk): string[] => {
+      return [...disk.crashStates()].map((state) => `${state.list('/log').filter((name) => name !== 'd')} ${state.list('/log/d')}`).sort()
+    }
+    expect(found(move())).toEqual([' a', 'a ', 'a a'])
+    const there = move()
+    there.syncDirectory('/log/d')
+    expect(found(there)).toEqual([' a', 'a a'])
+    there.remove('/log/d/a')
+    expect(found(there)).toEqual([' ', ' a', 'a ', 'a a'])
+    there.syncDirectory('/log/d')
+    there.syncDirectory('/log')
+    expect(found(there)).toEqual([' '])
+    const away = move()
+    away.syncDirectory('/log')
+    expect(found(away)).toEqual([' a'])
+  })
+
+  it('two names that a move between directories left are one file: renaming one to the other does nothing, removing one keeps it', () => {
+    const { disk } = diskWith('x')
+    disk.makeDirectory('/log/d')
+    disk.rename(PATH, '/log/d/a')
+    const both = [...disk.crashStates()].find((state) => state.list('/log').includes('a') && state.list('/log/d').includes('a'))!
+    both.rename(PATH, '/log/d/a')
+    expect([both.list('/log').sort(), both.list('/log/d')]).toEqual([['a', 'd'], ['a']])
+    both.remove('/log/d/a')
+    both.syncDirectory('/log/d')
+    expect(get(both)).toBe('x')
+    expect([...both.crashStates()].map((state) => get(state))).toEqual(['x'])
   })
 
   it('an unsynced removal may be undone, and a rename over a file brings back the old content', () => {
@@ -506,7 +543,7 @@ function actor(disk: Disk, root: string): { act: (step: Step) => unknown; end: (
     if (kind === 'list') return disk.list(path).sort()
     if (kind === 'syncDirectory') return isFile(path) ? undefined : disk.syncDirectory(path)
     if (kind === 'rename') {
-      const isModelled = dirname(name) === dirname(to) && !isDirectory(path) && !isDirectory(join(root, to))
+      const isModelled = !isDirectory(path) && !isDirectory(join(root, to))
       return isModelled ? disk.rename(path, join(root, to)) : undefined
     }
     if (file === undefined) return 'no file'

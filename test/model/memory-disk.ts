@@ -7,13 +7,14 @@
  * a synced file whose name was not synced is gone. State is made of values that are never changed
  * in place (sectors, and arrays of them), so that clones and crash states share nearly everything.
  *
- * Not modelled: directories that vanish or are renamed, files moved between directories, links, a
- * failed directory sync that loses names for good, a page cache that forgets clean pages.
+ * Not modelled: directories that vanish or are renamed, links (but for what a move between directories leaves), a failed
+ * directory sync that loses names for good, a page cache that forgets clean pages.
  */
 
 import { constants } from 'node:os'
 import { basename, dirname } from 'node:path'
 import type { Disk, DiskFile } from '../../src/disk/disk.js'
+import { depart, isAbout, namings, NO_NAMES, move, settleArrivals, survivals, type Directory, type Move, type Survives } from './memory-names.js'
 import { biasedChoice, odometer, seededRandom, type Choose, type Random } from './random.js'
 
 /** What is about to be done to the disk. */
@@ -118,21 +119,13 @@ interface Shape {
   readonly slots: readonly { readonly index: number; readonly versions: readonly Sector[] }[]
 }
 
-/** A name that appears, disappears, or (with both) is renamed. */
-interface Move { readonly inode: number; readonly from?: string; readonly to?: string }
-type Names = ReadonlyMap<string, number>
-interface Directory { readonly durable: Names; readonly cached: Names; readonly moves: readonly Move[] }
-
 /** What the files and the disk share. Frozen options, and the sectors that everyone knows. */
 interface Geometry extends Required<MemoryDiskOptions> { readonly hole: Sector; readonly noise: Sector }
 type Freed = readonly (readonly Sector[])[]
 type Rules = Required<CrashOptions>
 
-const NO_NAMES: Directory = { durable: new Map(), cached: new Map(), moves: [] }
 /** Removed or cut contents that are remembered, to turn up as garbage. */
 const MAX_FREED = 3
-/** Up to so many independent losses every combination is made; above, the telling ones. */
-const MAX_EXHAUSTIVE_LOSSES = 6
 /** Draws that are made for each state that is wanted, as some turn out the same. */
 const DRAWS_PER_STATE = 3
 
@@ -396,43 +389,6 @@ function resize(sectors: readonly Sector[], bytes: number, { sectorBytes, hole }
   return sized
 }
 
-type Survives = (index: number) => boolean
-const survivalLists = new Map<string, readonly Survives[]>()
-
-/** The ways in which `count` changes may survive; the first is none, the last all. */
-function survivals(count: number, model: 'subset' | 'prefix'): readonly Survives[] {
-  const name = `${model} ${count}`
-  let list = survivalLists.get(name)
-  if (list === undefined) {
-    const upTo = Array.from({ length: count + 1 }, (_, first): Survives => (index) => index < first)
-    const each = Array.from({ length: count }, (_, one): Survives[] => {
-      return [(index) => index === one, (index) => index !== one, (index) => index > one]
-    })
-    if (model === 'prefix') list = upTo
-    else if (count > MAX_EXHAUSTIVE_LOSSES) list = [...upTo.slice(0, -1), ...each.flat(), upTo.at(-1)!]
-    else list = Array.from({ length: 2 ** count }, (_, bits): Survives => (index) => (bits >> index & 1) === 1)
-    survivalLists.set(name, list)
-  }
-  return list
-}
-
-/** What may remain of a directory's names. A move that needs one that was lost is lost too. */
-function namings({ durable, moves }: Directory, model: 'any' | 'ordered'): readonly Names[] {
-  if (moves.length === 0) return [durable]
-  return survivals(moves.length, model === 'any' ? 'subset' : 'prefix').flatMap((survives) => {
-    const names = new Map(durable)
-    const makeSense = moves.every((change, index) => !survives(index) || move(names, change))
-    return makeSense ? names : []
-  })
-}
-
-function move(names: Map<string, number>, { inode, from, to }: Move): boolean {
-  if (from === undefined ? names.has(to!) : names.get(from) !== inode) return false
-  if (from !== undefined) names.delete(from)
-  if (to !== undefined) names.set(to, inode)
-  return true
-}
-
 /** 53 bits from words, in two lanes of xor, multiply and rotate; the end is that of cyrb53 (bryc, public domain). */
 function hash(words: ArrayLike<number>): number {
   let low = 0xdeadbeef | words.length
@@ -504,14 +460,16 @@ export class MemoryDisk implements Disk {
 
   rename(from: string, to: string): void {
     this.#requirePower()
-    if (this.#directories.has(from) || this.#directories.has(to)) throw systemError('EISDIR', 'rename', from)
+    for (const path of [from, to]) if (this.#directories.has(path)) throw systemError('EISDIR', 'rename', path)
+    for (const path of [from, to]) this.#directory(dirname(path), 'rename')
     const inode = this.#require(from, 'rename')
-    this.#directory(dirname(to), 'rename')
-    if (dirname(from) !== dirname(to)) throw systemError('EXDEV', 'rename', from)
     this.#begin({ kind: 'rename', path: from, to })
-    if (from === to) return
-    this.#unlink(this.#find(to))
-    this.#move(dirname(from), { inode, from, to })
+    if (inode === this.#find(to)) return
+    this.#unlink(to)
+    if (dirname(from) === dirname(to)) return this.#move(dirname(from), { inode, from, to })
+    const arrival: Move = { inode, to, isArrival: true }
+    this.#move(dirname(to), arrival)
+    this.#move(dirname(from), depart(arrival, from))
   }
 
   unprotect(path: string): void {
@@ -528,7 +486,7 @@ export class MemoryDisk implements Disk {
     if (this.#directories.has(path)) throw systemError('EISDIR', 'unlink', path)
     const inode = this.#require(path, 'unlink')
     this.#begin({ kind: 'remove', path })
-    this.#unlink(inode)
+    this.#unlink(path)
     this.#move(dirname(path), { inode, from: path })
   }
 
@@ -536,10 +494,12 @@ export class MemoryDisk implements Disk {
     this.#requirePower()
     const { durable, cached, moves } = this.#directory(path, 'open')
     this.#begin({ kind: 'syncDirectory', path })
+    settleArrivals(this.#directories, moves)
     this.#directories.set(path, { durable: cached, cached, moves: [] })
     for (const number of [...durable.values(), ...moves.map((change) => change.inode)]) {
       const inode = this.#inodes.get(number)
-      if (inode?.isLinked === false && inode.openFiles === 0) this.#inodes.delete(number)
+      const isNamed = [...this.#directories.values()].some((directory) => isAbout(directory, number))
+      if (inode?.isLinked === false && inode.openFiles === 0 && !isNamed) this.#inodes.delete(number)
     }
   }
 
@@ -595,9 +555,15 @@ export class MemoryDisk implements Disk {
 
   #survive(chooser: () => Choose, rules: Rules): MemoryDisk {
     const disk = this.#blank()
-    for (const [path, directory] of this.#directories) {
+    const chosen = [...this.#directories].map(([path, directory]) => {
       const possible = namings(directory, rules.names)
-      const names = possible[chooser()(possible.length)]!
+      return { path, directory, ...possible[chooser()(possible.length)]! }
+    })
+    const lost = new Set(chosen.flatMap(({ directory, survived }) => directory.moves.filter((each) => !survived.includes(each))))
+    for (const { path, names: those, survived } of chosen) {
+      const names = new Map(those)
+      // A file is under its old name or the new one, or both, but never gone.
+      for (const { inode, from, arrival } of survived) if (arrival !== undefined && lost.has(arrival)) names.set(from!, inode)
       disk.#directories.set(path, { durable: names, cached: names, moves: [] })
       for (const number of names.values()) disk.#inodes.set(number, this.#inodes.get(number)!.survive(chooser, rules, this.#freed))
     }
@@ -608,7 +574,7 @@ export class MemoryDisk implements Disk {
     let count = 1
     for (const directory of this.#directories.values()) {
       let here = 0
-      for (const names of namings(directory, rules.names)) {
+      for (const { names } of namings(directory, rules.names)) {
         here += [...names.values()].reduce((product, number) => product * this.#inodes.get(number)!.countStates(rules, this.#freed), 1)
       }
       count *= here
@@ -711,8 +677,12 @@ export class MemoryDisk implements Disk {
     this.#directories.set(path, { durable, cached: names, moves: [...moves, change] })
   }
 
-  #unlink(number: number | undefined): void {
+  /** The name is about to go. */
+  #unlink(path: string): void {
+    const number = this.#find(path)
     if (number === undefined) return
+    const names = [...this.#directories.values()].flatMap(({ cached }) => [...cached.values()])
+    if (names.filter((other) => other === number).length > 1) return
     const inode = this.#inodes.get(number)!
     inode.isLinked = false
     this.#free(inode.cached)
