@@ -209,7 +209,8 @@ async function settle(disk: Disk, blobs: string, incoming: string, read: (fromSe
       }
     }
     disk.syncDirectory(blobs)
-    for (const { name } of waiting.values()) disk.remove(join(incoming, name))
+    // What has no entry; and the old name of a file that a power cut left with both: moving it was without effect.
+    for (const name of disk.list(incoming)) if (parseReadyName(name) !== undefined) disk.remove(join(incoming, name))
   }
   if (names.length > 0) disk.syncDirectory(incoming)
 }

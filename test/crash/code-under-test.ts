@@ -17,6 +17,7 @@ import type * as Recovery from '../../dist/src/recovery/recover.js'
 import type * as Append from '../../dist/src/ring/append.js'
 import type * as ClaimModule from '../../dist/src/ring/claim.js'
 import type * as ClockModule from '../../dist/src/ring/clock.js'
+import type * as FileUpload from '../../dist/src/log/file-upload.js'
 import type * as Commands from '../../dist/src/ring/commands.js'
 import type * as Cursors from '../../dist/src/ring/cursors.js'
 import type * as Life from '../../dist/src/ring/life.js'
@@ -24,17 +25,18 @@ import type * as Layout from '../../dist/src/ring/ring-layout.js'
 import type * as ReadFloor from '../../dist/src/ring/read-floor.js'
 import type * as Records from '../../dist/src/ring/records.js'
 import type * as RingModule from '../../dist/src/ring/ring.js'
+import type * as BlobKeeperModule from '../../dist/src/writer/blob-keeper.js'
 import type * as WriterModule from '../../dist/src/writer/writer.js'
 
 /** All that a run calls. */
 export type Code = typeof Errors & typeof Ticks & typeof StagingModule & typeof Recovery & typeof Append & typeof ClaimModule
   & typeof ClockModule & typeof Commands & typeof Cursors & typeof Life & typeof Layout & typeof Records & typeof RingModule & typeof WriterModule
-  & typeof ReadFloor
+  & typeof ReadFloor & typeof FileUpload & typeof BlobKeeperModule
 
 const MODULES = [
   'errors.js', 'format/ticks.js', 'log/staging.js', 'recovery/recover.js', 'ring/append.js', 'ring/claim.js', 'ring/clock.js',
   'ring/commands.js', 'ring/cursors.js', 'ring/life.js', 'ring/ring-layout.js', 'ring/read-floor.js', 'ring/records.js', 'ring/ring.js',
-  'writer/writer.js',
+  'writer/writer.js', 'log/file-upload.js', 'writer/blob-keeper.js',
 ]
 const BUILT = fileURLToPath(new URL('../../dist/src', import.meta.url))
 
