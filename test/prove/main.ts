@@ -1,0 +1,103 @@
+/**
+ * Runs the harnesses that look for faults: `npm run prove -- [NAME ...] [--long] [--seed N] [--case NAME]`.
+ *
+ * The last lines are a table: harness, cases, seconds, faults found, seed. Exits with 1 if anything was found, or a harness failed. What a fault
+ * left on disk stays, and the command that shows it again is printed.
+ */
+
+import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import Table from 'cli-table3'
+import { HARNESSES, type HarnessEntry } from './harnesses.js'
+import type { ProveResult } from './harness.js'
+import type { HarnessOrder } from './run-harness.js'
+
+const AT_ONCE = 2
+const RUNNER = fileURLToPath(new URL('./run-harness.ts', import.meta.url))
+const BUILD = fileURLToPath(new URL('../../dist', import.meta.url))
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { long: { type: 'boolean', default: false }, seed: { type: 'string' }, case: { type: 'string' } },
+})
+
+interface Row {
+  readonly entry: HarnessEntry
+  readonly seconds: number
+  /** Undefined: the harness itself failed. */
+  readonly result: ProveResult | undefined
+}
+
+const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed)
+const chosen = choose(positionals)
+if (!Number.isSafeInteger(seed)) fail(`--seed: expected an integer, got ${values.seed}`)
+if (values.case !== undefined && chosen.length !== 1) fail('--case needs the name of one harness')
+
+const rows = [...await runAll(chosen.filter(({ alone }) => !alone), AT_ONCE), ...await runAll(chosen.filter(({ alone }) => alone), 1)]
+report(rows)
+process.exitCode = rows.every(({ result }) => result?.faults.length === 0) ? 0 : 1
+
+function choose(names: readonly string[]): readonly HarnessEntry[] {
+  const unknown = names.find((name) => !HARNESSES.some((entry) => entry.name === name))
+  if (unknown !== undefined) fail(`no harness "${unknown}"; there are: ${HARNESSES.map(({ name }) => name).join(', ')}`)
+  return names.length === 0 ? HARNESSES : HARNESSES.filter(({ name }) => names.includes(name))
+}
+
+function fail(message: string): never {
+  console.error(message)
+  process.exit(2)
+}
+
+/** `atOnce` at a time. */
+async function runAll(entries: readonly HarnessEntry[], atOnce: number): Promise<Row[]> {
+  const waiting = [...entries]
+  const done: Row[] = []
+  const work = async (): Promise<void> => {
+    for (let entry = waiting.shift(); entry !== undefined; entry = waiting.shift()) done.push(await runOne(entry))
+  }
+  await Promise.all(Array.from({ length: atOnce }, work))
+  return entries.map((entry) => done.find((row) => row.entry === entry)!)
+}
+
+async function runOne(entry: HarnessEntry): Promise<Row> {
+  const directory = mkdtempSync(join(tmpdir(), `ringwal-prove-${entry.name}-`))
+  const order: HarnessOrder = { name: entry.name, seed, long: values.long, caseName: values.case, build: BUILD, directory }
+  const startMs = performance.now()
+  console.log(`${entry.name}: begins, seed ${seed}`)
+  const result = await runInChild(order)
+  const seconds = (performance.now() - startMs) / 1000
+  if (result?.faults.length === 0) {
+    rmSync(directory, { recursive: true, force: true })
+  } else {
+    console.log(`${entry.name}: ${result === undefined ? 'the harness failed' : `${result.faults.length} faults`}; what it wrote is in ${directory}`)
+    for (const { caseName, what } of result?.faults.slice(0, 10) ?? []) {
+      console.log(`${entry.name}: ${what}\n  again: npm run prove -- ${entry.name} --seed ${seed} --case '${caseName}'${values.long ? ' --long' : ''}`)
+    }
+  }
+  return { entry, seconds, result }
+}
+
+async function runInChild(order: HarnessOrder): Promise<ProveResult | undefined> {
+  const child = spawn(process.execPath, ['--import', 'tsx', RUNNER, JSON.stringify(order)], { stdio: ['ignore', 'pipe', 'inherit'] })
+  let last = ''
+  for await (const line of createInterface({ input: child.stdout })) {
+    if (line.startsWith('{')) last = line
+    else if (line !== '') console.log(`${order.name}: ${line}`)
+  }
+  const code = child.exitCode ?? await new Promise<number | null>((resolve) => child.once('exit', resolve))
+  return code === 0 && last !== '' ? JSON.parse(last) as ProveResult : undefined
+}
+
+function report(all: readonly Row[]): void {
+  const table = new Table({ head: ['harness', 'shows', 'cases', 'seconds', 'faults', 'seed'], style: { head: [], border: [], compact: true } })
+  for (const { entry, seconds, result } of all) {
+    const cases = result === undefined ? '' : result.skipped ?? result.cases.toLocaleString('en-US')
+    table.push([entry.name, entry.about, cases, seconds.toFixed(1), result === undefined ? 'harness failed' : result.faults.length, seed])
+  }
+  console.log(String(table))
+}
