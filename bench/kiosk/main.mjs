@@ -7,7 +7,7 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -20,7 +20,8 @@ const UNPLUGGED = 8
 const KIOSK = fileURLToPath(new URL('./kiosk.mjs', import.meta.url))
 
 const root = mkdtempSync(join(tmpdir(), 'ringwal-kiosk-'))
-const notes = join(root, 'notes')
+/** One file for each life. */
+const notes = []
 let kiosk
 process.once('exit', () => {
   kiosk?.kill('SIGKILL')
@@ -30,7 +31,8 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.e
 
 /** Starts the kiosk; the promise resolves with how it ended. */
 function start(...way) {
-  kiosk = spawn(process.execPath, [KIOSK, join(root, 'log'), server.url, notes, ...way], { stdio: ['ignore', 'inherit', 'inherit'] })
+  notes.push(join(root, `notes-${notes.length}`))
+  kiosk = spawn(process.execPath, [KIOSK, join(root, 'log'), server.url, notes.at(-1), ...way], { stdio: ['ignore', 'inherit', 'inherit'] })
   return once(kiosk, 'exit')
 }
 
@@ -48,7 +50,8 @@ await server.stay()
 const [status] = await start('drain')
 await server.stop()
 
-const safe = readFileSync(notes, 'utf8').trim().split('\n').map((line) => line.split(' '))
+// A kill may cut the last line off where a page of the file ends.
+const safe = notes.flatMap((file) => existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(0, -1) : []).map((line) => line.split(' '))
 const messages = safe.filter(([kind]) => kind === 'message').map(([, id]) => id)
 const files = safe.filter(([kind]) => kind === 'file')
 const twice = [...server.messages.values(), ...[...server.files.values()].map(({ times }) => times)].filter((times) => times > 1).length

@@ -73,8 +73,9 @@ export class Notes {
   twice = 0
   files = 0
 
+  /** A kill may cut the last line off where a page of the file ends. */
   take(text: string, round: number): void {
-    for (const line of text.split('\n')) {
+    for (const line of text.split('\n').slice(0, -1)) {
       const [what, ...rest] = line.split(' ')
       if (what === 'durable') this.#takeDurable(Number(rest[0]), rest.slice(1).join(' '), round)
       else if (what === 'committed') this.committed.set(rest[0]!, Math.max(this.committed.get(rest[0]!)!, Number(rest[1])))
@@ -92,7 +93,7 @@ export class Notes {
   #takeDelivered(name: string, sequence: number, content: string, round: number): void {
     if (sequence <= this.committed.get(name)!) this.faults.push(`round ${round}: ${sequence} came to ${name} again, though its commit was durable`)
     const known = this.durable.get(sequence)
-    if (known !== undefined && known !== content) this.faults.push(`round ${round}: ${sequence} came to ${name} as something else`)
+    if (known !== undefined && known !== content) this.faults.push(`round ${round}: ${sequence} came to ${name} as ${content}, it was ${known}`)
     const delivered = this.delivered.get(name)!
     if (delivered.has(sequence)) this.twice++
     delivered.add(sequence)
