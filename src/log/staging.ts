@@ -7,6 +7,7 @@ import { outOfRange, wrongType } from '../errors.js'
 import { ZLIB_FROM_BYTES } from '../format/crc32.js'
 import { FRAME_DATA, FRAME_OVERHEAD, sealFrame, writeFrameHeader } from '../format/frame-layout.js'
 import type { Stretch } from '../ring/append.js'
+import { MAX_SHORT_BYTES } from '../ring/append-program.js'
 import type { Claim } from '../ring/claim.js'
 import type { Ring } from '../ring/ring.js'
 import { LogMessage } from './log-message.js'
@@ -38,6 +39,7 @@ const NOTHING = new Uint8Array(0)
 export class Staging implements Stretch {
   bytes = 0
   count = 0
+  shortAddress = 0
   readonly #ring: Ring
   readonly #limits: StagingLimits
   /** Text is encoded here first when it is sure to fit: that takes less time than measuring it. */
@@ -59,9 +61,16 @@ export class Staging implements Stretch {
   /** Stages one entry. Throws `TypeError` or `RangeError`. */
   stage(data: EntryData): this {
     this.#scratchUsed = 0
-    this.#encode(data, 'data', this.#sole)
+    const sole = this.#sole
+    this.#encode(data, 'data', sole)
     this.count = 1
-    this.bytes = FRAME_OVERHEAD + this.#sole.length
+    this.bytes = FRAME_OVERHEAD + sole.length
+    this.shortAddress = 0
+    if (sole.length <= MAX_SHORT_BYTES && typeof sole.source !== 'string' && sole.length <= this.#scratch.length) {
+      if (sole.source !== this.#scratch) this.#scratch.set(sole.source)
+      sole.source = this.#scratch
+      this.shortAddress = this.#scratchAddress
+    }
     return this
   }
 
@@ -76,6 +85,7 @@ export class Staging implements Stretch {
     for (let index = 0; index < length; index++) taken.push(entries[index]!)
     if (length === 1) return this.stage(taken[0]!)
     this.#scratchUsed = 0
+    this.shortAddress = 0
     this.bytes = 0
     this.count = length
     for (let index = 0; index < length; index++) {

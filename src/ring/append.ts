@@ -1,5 +1,6 @@
 /** The way of an entry from a producer's thread into the ring: steps [enter] to [leave] of ring-layout.ts. */
 
+import { FRAME_OVERHEAD } from '../format/frame-layout.js'
 import { CLAIM_FULL, CLAIMED, claimStretch, placeStatus, type Claim } from './claim.js'
 import type { Debt, ProducerRecord } from './records.js'
 import type { Ring } from './ring.js'
@@ -15,6 +16,8 @@ export interface Stretch {
   readonly bytes: number
   /** Number of entries; more than one is a group. */
   readonly count: number
+  /** Where the data of a single entry of at most `MAX_SHORT_BYTES` stands in the shared memory; 0 if it is another, or stands elsewhere. */
+  readonly shortAddress: number
   /** Writes the frames from `offset` on; with their checksums if `sealed`. */
   fill(target: Uint8Array, view: DataView, offset: number, claim: Claim, sealed: boolean): void
 }
@@ -26,6 +29,7 @@ export interface Stretch {
  * stay, empty.
  */
 export function appendStretch(ring: Ring, record: ProducerRecord, stretch: Stretch, claim: Claim, ticks: number): number {
+  if (stretch.shortAddress !== 0 && appendShort(ring, record, stretch, claim, ticks)) return CLAIMED
   const { atomics, words, slots } = ring
   const { debt } = record
   // [enter] The writer waits for this record before it calls anything of its claims dead. Pairs with [note], by way of the claim word.
@@ -51,6 +55,17 @@ export function appendStretch(ring: Ring, record: ProducerRecord, stretch: Stret
       words[record.phaseIndex] = record.phase
     }
   }
+}
+
+/** All of it in one operation (append-program.ts). False: there is no room, or the log has ended, or there is no WebAssembly. */
+function appendShort({ operations, words }: Ring, record: ProducerRecord, { bytes, shortAddress }: Stretch, claim: Claim, ticks: number): boolean {
+  if (operations === undefined) return false
+  const sequence = operations.append(shortAddress, bytes - FRAME_OVERHEAD, ticks, record.address, record.phase)
+  record.phase = (record.phase + 2) | 0
+  if (sequence === 0) return false
+  claim.sequence = sequence
+  claim.ticks = words[record.ticksIndex + 1]! * 2 ** 32 + (words[record.ticksIndex]! >>> 0)
+  return true
 }
 
 function appendThroughRing(ring: Ring, record: ProducerRecord, stretch: Stretch, claim: Claim, ticks: number): number {

@@ -163,8 +163,11 @@ export const MAX_RECORDS = 1024
 /** One record a thread, a cache line each. */
 export const RECORD_WORDS = LINE
 export const RECORD_BASE = 16384 / 4
-/** Within a record: the thread's id (0: the record is free), its start time, its phase, and a mark that its end was seen. */
-export const RECORD = { thread: 0, startLow: 1, startHigh: 2, phase: 3, dead: 4 } as const
+/**
+ * Within a record: the thread's id (0: the record is free), its start time, its phase, a mark that its end was seen; and, for the thread itself, the
+ * relative ticks of its last short entry (64 bits).
+ */
+export const RECORD = { thread: 0, startLow: 1, startHigh: 2, phase: 3, dead: 4, ticks: 6 } as const
 
 /** One cursor a consumer; see cursors.ts. */
 export const CURSOR_BASE = RECORD_BASE + MAX_RECORDS * RECORD_WORDS

@@ -5,6 +5,7 @@ import { CRC_TABLE } from '../format/crc32.js'
 import {
   allocateShared, sharedAtomics, sharedBuffer, type AtomicsSeam, type MemoryOperations, type SharedMemory,
 } from '../sync/atomics-seam.js'
+import { appendProgram, type AppendOperation } from './append-program.js'
 import {
   CONTROL_BYTES, COUNTER_COUNT, CRC_TABLE_OFFSET, FAILURE_MAX_BYTES, FAILURE_OFFSET, SCRATCH_BYTES, SCRATCH_OFFSET, sequenceEra, SLOT_WORDS,
   SLOTS_OFFSET, WORD,
@@ -26,8 +27,8 @@ export interface RingHandle {
 /** A thread's views on the shared memory. */
 export interface Ring {
   readonly atomics: AtomicsSeam
-  /** Copying and checksums within the memory of `bytes`; undefined where there is no WebAssembly. */
-  readonly operations: MemoryOperations | undefined
+  /** Appending, copying and checksums within the memory of `bytes`; undefined where there is no WebAssembly. */
+  readonly operations: (MemoryOperations & AppendOperation) | undefined
   readonly words: Int32Array
   readonly wide: BigInt64Array
   readonly slots: Int32Array
@@ -64,7 +65,7 @@ export function openRing(handle: RingHandle): Ring {
   const slots = new Int32Array(buffer, SLOTS_OFFSET, slotCount * SLOT_WORDS)
   const bytes = Buffer.from(buffer, SLOTS_OFFSET + slots.byteLength, ringBytes)
   const views = viewsOver(new Int32Array(buffer, 0, CONTROL_BYTES / 4), slots, bytes, Buffer.from(arena))
-  return { ...views, ...sharedAtomics(memory, slots, CRC_TABLE_OFFSET) }
+  return { ...views, ...sharedAtomics<AppendOperation>(memory, slots, CRC_TABLE_OFFSET, [appendProgram(slotCount, ringBytes)]) }
 }
 
 /** The views on any buffers, with any atomics: the entry for tests that explore interleavings. */

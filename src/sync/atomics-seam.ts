@@ -4,7 +4,8 @@
  * and JavaScript's own elsewhere (`--jitless`).
  */
 
-import { PAGE_BYTES, wasmOperations, type WasmOperations, type WebAssemblyNamespace } from './wasm-operations.js'
+import { PAGE_BYTES, type Definition } from './wasm-assembler.js'
+import { wasmOperations, type WasmOperations, type WebAssemblyNamespace } from './wasm-operations.js'
 
 /** The operations that shared-memory code may use. All are sequentially consistent. Indices count 32-bit words. */
 export interface AtomicsSeam {
@@ -43,10 +44,12 @@ export function sharedBuffer(memory: SharedMemory): SharedArrayBuffer {
 }
 
 /**
- * The real operations over shared memory that begins with the control words and has `slots` further on. (Asking each array for its
- * place would take longer than the operation.)
+ * The real operations over shared memory that begins with the control words and has `slots` further on, and `more` of the caller's own. (Asking each array
+ * for its place would take longer than the operation.)
  */
-export function sharedAtomics(memory: SharedMemory, slots: Int32Array, crcTableAddress: number): { atomics: AtomicsSeam; operations: MemoryOperations | undefined } {
+export function sharedAtomics<More>(
+  memory: SharedMemory, slots: Int32Array, crcTableAddress: number, more: readonly Definition[],
+): { atomics: AtomicsSeam; operations: (MemoryOperations & More) | undefined } {
   const narrow = {
     load: Atomics.load,
     store: Atomics.store,
@@ -57,7 +60,7 @@ export function sharedAtomics(memory: SharedMemory, slots: Int32Array, crcTableA
     notify: Atomics.notify,
   }
   if (WebAssembly === undefined || !('buffer' in memory)) return { atomics: { ...narrow, ...bigintOperations(sharedBuffer(memory)) }, operations: undefined }
-  const operations = wasmOperations(WebAssembly, memory, crcTableAddress)
+  const operations = wasmOperations<More>(WebAssembly, memory, crcTableAddress, more)
   const { load, store, compareExchange64, raise64 } = operations
   const slotsAddress = slots.byteOffset
   const atomics: AtomicsSeam = {

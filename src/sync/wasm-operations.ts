@@ -1,5 +1,5 @@
 /**
- * The few operations that JavaScript has no fast form of, as 800 bytes of WebAssembly over the log's shared memory:
+ * The few operations that JavaScript has no fast form of, as some kilobytes of WebAssembly over the log's shared memory:
  * 64-bit compare-and-set and maximum (a `BigInt64Array` takes three times as long and makes garbage), plain 32-bit atomic
  * loads and stores (2 ns; `Atomics.load` is a call of 6), a CRC-32 (48 ns for 128 bytes; 61 in JavaScript), and a whole frame with its
  * data copied within the memory (a view and `set` alone take 45 ns for 104 bytes). Node 20, 2026.
@@ -8,6 +8,10 @@
  */
 
 import { FRAME_DATA, FRAME_LENGTH, FRAME_MAGIC, FRAME_SEQUENCE, FRAME_TIMESTAMP } from '../format/frame-layout.js'
+import {
+  assemble, atomic, block, constant, constant64, copy, F64, f64, get, I32, i32, I64, i64, leave, leaveIf, loop, PAGE_BYTES, set, when,
+  type Code, type Definition,
+} from './wasm-assembler.js'
 
 /** The operations. Addresses and lengths are in bytes of the shared memory. */
 export interface WasmOperations {
@@ -33,143 +37,111 @@ export interface WebAssemblyNamespace {
   readonly Instance: new (module: object, imports: object) => { readonly exports: object }
 }
 
-/** Its place among the definitions. */
-const CRC32_FUNCTION = 4
-
-/** WebAssembly's page, the unit of a memory's size. */
-export const PAGE_BYTES = 65536
-
-/** Instantiates the operations over a shared memory whose CRC tables (see format/crc32.ts) stand at `crcTableAddress`. */
-export function wasmOperations(wasm: WebAssemblyNamespace, memory: { readonly buffer: SharedArrayBuffer }, crcTableAddress: number): WasmOperations {
-  const module = new wasm.Module(assemble(memory.buffer.byteLength / PAGE_BYTES, crcTableAddress))
-  return new wasm.Instance(module, { ring: { memory } }).exports as WasmOperations
+/** Instantiates the operations over a shared memory whose CRC tables (see format/crc32.ts) stand at `crcTableAddress`, and `more` beside them. */
+export function wasmOperations<More>(
+  wasm: WebAssemblyNamespace, memory: { readonly buffer: SharedArrayBuffer }, crcTableAddress: number, more: readonly Definition[],
+): WasmOperations & More {
+  const module = new wasm.Module(assemble([...definitions(crcTableAddress), ...more], memory.buffer.byteLength / PAGE_BYTES))
+  return new wasm.Instance(module, { ring: { memory } }).exports as WasmOperations & More
 }
 
-const I32 = 0x7f
-const I64 = 0x7e
-const F64 = 0x7c
-const END = 0x0b
-const LOOP = [0x03, 0x40]
-const IF = [0x04, 0x40]
-const RETURN = 0x0f
-const XOR = 0x73
-const AND = 0x71
-const ADD = 0x6a
-const SHIFT_LEFT = 0x74
-const SHIFT_RIGHT_UNSIGNED = 0x76
-const COMPARE_EXCHANGE_64 = [0xfe, 0x49, 3, 0]
-
-const get = (local: number): number[] => [0x20, local]
-const set = (local: number): number[] => [0x21, local]
-const constant = (value: number): number[] => [0x41, ...signedLeb(value)]
-const load32 = (offset: number): number[] => [0x28, 0, ...leb(offset)]
-const store32 = (offset: number): number[] => [0x36, 0, ...leb(offset)]
-const branch = (depth: number): number[] => [0x0c, depth]
-
-interface Definition {
-  readonly name: keyof WasmOperations
-  readonly parameters: readonly number[]
-  readonly results: readonly number[]
-  /** How many locals of which type. */
-  readonly locals: readonly [number, number] | undefined
-  readonly code: readonly number[]
-}
-
-function definitions(crcTableAddress: number): Definition[] {
+function definitions(crcTableAddress: number): (Definition & { readonly name: keyof WasmOperations })[] {
+  const crcLocals = { crc: 2, words: [3, 4, 5, 6] } as const
+  const crc = crc32(crcTableAddress, { at: 0, end: 1, ...crcLocals })
+  const result = checksum(crcLocals.crc)
+  const locals = [I32, I32, I32, I32, I32]
   return [
-    { name: 'load', parameters: [I32], results: [I32], locals: undefined, code: [...get(0), 0xfe, 0x10, 2, 0] },
-    { name: 'store', parameters: [I32, I32], results: [], locals: undefined, code: [...get(0), ...get(1), 0xfe, 0x17, 2, 0] },
-    { name: 'compareExchange64', parameters: [I32, I32, I32, I32, I32], results: [I32], locals: undefined, code: compareExchange64() },
-    { name: 'raise64', parameters: [I32, F64], results: [F64], locals: [3, I64], code: raise64() },
-    { name: 'crc32', parameters: [I32, I32], results: [I32], locals: [5, I32], code: crc32(crcTableAddress) },
-    { name: 'seal', parameters: [I32, I32], results: [], locals: undefined, code: [...get(1), ...get(0), ...get(1), 0x10, CRC32_FUNCTION, ...store32(0)] },
-    { name: 'frame', parameters: [I32, I32, I32, F64, F64, I32], results: [], locals: undefined, code: frame() },
+    { name: 'load', parameters: [I32], results: [I32], locals: [], code: atomic.load(get(0)) },
+    { name: 'store', parameters: [I32, I32], results: [], locals: [], code: atomic.store(get(0), get(1)) },
+    { name: 'compareExchange64', parameters: [I32, I32, I32, I32, I32], results: [I32], locals: [], code: compareExchange64() },
+    { name: 'raise64', parameters: [I32, F64], results: [F64], locals: [I64, I64, I64], code: raise64() },
+    { name: 'crc32', parameters: [I32, I32], results: [I32], locals, code: [...crc, ...result] },
+    { name: 'seal', parameters: [I32, I32], results: [], locals, code: [...crc, ...i32.store(get(1), result)] },
+    { name: 'frame', parameters: [I32, I32, I32, F64, F64, I32], results: [], locals: [], code: frame() },
   ]
 }
 
-/** cmpxchg(address, expected, replacement) == expected, with both given as two words. */
-function compareExchange64(): number[] {
-  const join = (low: number, high: number): number[] => [...get(low), 0xad, ...get(high), 0xad, 0x42, 32, 0x86, 0x84]
-  return [...get(0), ...join(1, 2), ...join(3, 4), ...COMPARE_EXCHANGE_64, ...join(1, 2), 0x51]
+function compareExchange64(): Code {
+  const join = (low: number, high: number): Code => i64.or(i64.unsigned(get(low)), i64.shiftLeft(i64.unsigned(get(high)), constant64(32)))
+  return i64.equal(atomic.compareExchange64(get(0), join(1, 2), join(3, 4)), join(1, 2))
 }
 
-/** while (now < want) { seen = cmpxchg(address, now, want); if (seen == now) return want; now = seen } return now */
-function raise64(): number[] {
-  const [address, value, want, now, seen] = [0, 1, 2, 3, 4]
-  const lessThan = 0x53
-  const equal = 0x51
-  const toFloat = 0xb9
+function raise64(): Code {
+  const [address, value, want, now, seen] = [0, 1, 2, 3, 4] as const
+  return [...set(want, i64.truncate(get(value))), ...raise(get(address), want, now, seen), ...f64.signed(get(now))]
+}
+
+/** Raises the 64-bit word at `address` to `want` unless it is higher; `now` is what it is then. All but the address are locals of 64 bits. */
+export function raise(address: Code, want: number, now: number, seen: number): Code {
   return [
-    ...get(value), 0xb0, ...set(want), ...get(address), 0xfe, 0x11, 3, 0, ...set(now),
-    ...LOOP, ...get(now), ...get(want), lessThan, ...IF,
-    ...get(address), ...get(now), ...get(want), ...COMPARE_EXCHANGE_64, ...set(seen),
-    ...get(seen), ...get(now), equal, ...IF, ...get(want), toFloat, RETURN, END,
-    ...get(seen), ...set(now), ...branch(1), END, END,
-    ...get(now), toFloat,
+    ...set(now, atomic.load64(address)),
+    ...loop(when(i64.less(get(now), get(want)),
+      set(seen, atomic.compareExchange64(address, get(now), get(want))),
+      block(
+        leaveIf(i64.notEqual(get(seen), get(now)), 0),
+        set(now, get(want)),
+        leave(2),
+      ),
+      set(now, get(seen)),
+      leave(1),
+    )),
   ]
 }
 
-/** Slicing by 16, then byte by byte; the same tables as in format/crc32.ts. */
-function crc32(table: number): number[] {
-  const [at, end, crc, words] = [0, 1, 2, [3, 4, 5, 6]]
+/** Locals of {@link crc32}, all of 32 bits. */
+export interface CrcLocals {
+  readonly at: number
+  readonly end: number
+  readonly crc: number
+  readonly words: readonly [number, number, number, number]
+}
+
+/**
+ * Computes the CRC-32 of the bytes from the address in the local `at`, which moves there, to the one in `end`; see {@link checksum}. Slicing by 16, then
+ * byte by byte; the same tables as in format/crc32.ts.
+ */
+export function crc32(table: number, { at, end, crc, words }: CrcLocals): Code {
   /** The table's word for a byte of a word: one shift brings the byte to where it is four times its value. */
-  const lookUp = (word: number, byte: number, tableNumber: number): number[] => [
-    ...get(word), ...(byte === 0 ? [...constant(2), SHIFT_LEFT] : [...constant(8 * byte - 2), SHIFT_RIGHT_UNSIGNED]),
-    ...constant(255 << 2), AND, ...load32(table + tableNumber * 1024),
-  ]
-  const lookUps = words.flatMap((word, index) => [0, 1, 2, 3].flatMap((byte) => [
-    ...lookUp(word, byte, 15 - 4 * index - byte), ...(index + byte > 0 ? [XOR] : []),
-  ]))
+  const lookUp = (word: number, byte: number, tableNumber: number): Code => {
+    const shifted = byte === 0 ? i32.shiftLeft(get(word), constant(2)) : i32.shiftRightUnsigned(get(word), constant(8 * byte - 2))
+    return i32.load(i32.and(shifted, constant(255 << 2)), table + tableNumber * 1024)
+  }
+  const lookUps = words.flatMap((word, index) => [0, 1, 2, 3].map((byte) => lookUp(word, byte, 15 - 4 * index - byte)))
   return [
-    ...constant(-1), ...set(crc),
-    ...LOOP, ...get(end), ...get(at), 0x6b, ...constant(16), 0x4f, ...IF,
-    ...get(crc), ...get(at), ...load32(0), XOR, ...set(words[0]!),
-    ...words.slice(1).flatMap((word, index) => [...get(at), ...load32(4 * (index + 1)), ...set(word)]),
-    ...lookUps, ...set(crc),
-    ...get(at), ...constant(16), ADD, ...set(at), ...branch(1), END, END,
-    ...LOOP, ...get(at), ...get(end), 0x49, ...IF,
-    ...get(crc), ...constant(8), SHIFT_RIGHT_UNSIGNED,
-    ...get(crc), ...get(at), 0x2d, 0, 0, XOR, ...set(words[0]!), ...lookUp(words[0]!, 0, 0), XOR, ...set(crc),
-    ...get(at), ...constant(1), ADD, ...set(at), ...branch(1), END, END,
-    ...get(crc), ...constant(-1), XOR,
+    ...set(crc, constant(-1)),
+    ...loop(when(i32.atLeastUnsigned(i32.subtract(get(end), get(at)), constant(16)),
+      set(words[0], i32.xor(get(crc), i32.load(get(at)))),
+      ...words.slice(1).map((word, index) => set(word, i32.load(get(at), 4 * (index + 1)))),
+      set(crc, lookUps.reduce((all, each) => i32.xor(all, each))),
+      set(at, i32.add(get(at), constant(16))),
+      leave(1),
+    )),
+    ...loop(when(i32.lessUnsigned(get(at), get(end)),
+      set(words[0], i32.xor(get(crc), i32.load8(get(at)))),
+      set(crc, i32.xor(i32.shiftRightUnsigned(get(crc), constant(8)), lookUp(words[0], 0, 0))),
+      set(at, i32.add(get(at), constant(1))),
+      leave(1),
+    )),
   ]
 }
 
-function frame(): number[] {
-  const [to, from, length, sequence, ticks, tickBase] = [0, 1, 2, 3, 4, 5]
-  const store64 = (offset: number): number[] => [0x37, 0, ...leb(offset)]
-  const toInteger = 0xb0
-  const widen = 0xad
+/** What {@link crc32} has computed. */
+export function checksum(crc: number): Code {
+  return i32.xor(get(crc), constant(-1))
+}
+
+function frame(): Code {
+  const [to, from, length, sequence, ticks, tickBase] = [0, 1, 2, 3, 4, 5] as const
+  return writeFrame(get(to), get(from), get(length), i64.truncate(get(sequence)), i64.truncate(get(ticks)), get(tickBase))
+}
+
+/** A frame but for its checksum; the first three and the last are 32 bits, sequence and ticks 64. */
+export function writeFrame(to: Code, from: Code, length: Code, sequence: Code, ticks: Code, tickBase: Code): Code {
   return [
-    ...get(to), ...constant(FRAME_MAGIC), ...store32(0),
-    ...get(to), ...get(length), ...store32(FRAME_LENGTH),
-    ...get(to), ...get(sequence), toInteger, ...store64(FRAME_SEQUENCE),
-    ...get(to), ...get(ticks), toInteger, ...get(tickBase), widen, 0x42, 32, 0x86, 0x7c, ...store64(FRAME_TIMESTAMP),
-    ...get(to), ...constant(FRAME_DATA), ADD, ...get(from), ...get(length), 0xfc, 10, 0, 0,
+    ...i32.store(to, constant(FRAME_MAGIC)),
+    ...i32.store(to, length, FRAME_LENGTH),
+    ...i64.store(to, sequence, FRAME_SEQUENCE),
+    ...i64.store(to, i64.add(ticks, i64.shiftLeft(i64.unsigned(tickBase), constant64(32))), FRAME_TIMESTAMP),
+    ...copy(i32.add(to, constant(FRAME_DATA)), from, length),
   ]
-}
-
-/** The module's binary form: types, the imported memory, functions, exports, code. */
-function assemble(pages: number, crcTableAddress: number): Uint8Array<ArrayBuffer> {
-  const all = definitions(crcTableAddress)
-  const vector = (items: readonly (readonly number[])[]): number[] => [...leb(items.length), ...items.flat()]
-  const section = (id: number, body: readonly number[]): number[] => [id, ...leb(body.length), ...body]
-  const sized = (body: readonly number[]): number[] => [...leb(body.length), ...body]
-  const text = (value: string): number[] => sized([...Buffer.from(value)])
-  return new Uint8Array([
-    0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0,
-    ...section(1, vector(all.map(({ parameters, results }) => [0x60, ...sized(parameters), ...sized(results)]))),
-    ...section(2, vector([[...text('ring'), ...text('memory'), 2, 3, ...leb(pages), ...leb(pages)]])),
-    ...section(3, vector(all.map((_, index) => leb(index)))),
-    ...section(7, vector(all.map(({ name }, index) => [...text(name), 0, ...leb(index)]))),
-    ...section(10, vector(all.map(({ locals, code }) => sized([...(locals === undefined ? [0] : [1, ...locals]), ...code, END])))),
-  ])
-}
-
-function leb(value: number): number[] {
-  return value < 128 ? [value] : [(value & 127) | 128, ...leb(value >>> 7)]
-}
-
-function signedLeb(value: number): number[] {
-  return value >= -64 && value < 64 ? [value & 127] : [(value & 127) | 128, ...signedLeb(value >> 7)]
 }

@@ -120,7 +120,7 @@ export class LogSession {
 
   #appendStretch(staged: Stretch, fate: Fate): boolean {
     const fill: Stretch['fill'] = fate === 'whole' ? (...args) => staged.fill(...args) : () => { throw SEEDED }
-    const stretch = { bytes: staged.bytes, count: staged.count, fill }
+    const stretch = { bytes: staged.bytes, count: staged.count, shortAddress: fate === 'whole' ? staged.shortAddress : 0, fill }
     try {
       return this.#code.appendStretch(this.#ring, this.#record, stretch, this.#claim, this.#nowTicks) === this.#code.CLAIMED
     } catch (error) {

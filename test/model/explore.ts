@@ -146,6 +146,18 @@ export class ModelMemory implements AtomicsSeam {
     return true
   }
 
+  load64 = (index: number): bigint => (BigInt(this.#control[index + 1]!) << 32n) | BigInt(this.#control[index]! >>> 0)
+
+  /** As WebAssembly has it: what stood there before. */
+  exchangeIf64 = (index: number, expected: bigint, value: bigint): bigint => {
+    const before = this.load64(index)
+    if (before === expected) {
+      this.put(this.#control, index, Number(BigInt.asIntN(32, value)))
+      this.put(this.#control, index + 1, Number(BigInt.asIntN(32, value >> 32n)))
+    }
+    return before
+  }
+
   raise64 = (index: number, value: number): number => {
     const before = this.#control[index + 1]! * 2 ** 32 + (this.#control[index]! >>> 0)
     if (before >= value) return before
@@ -181,7 +193,7 @@ export class ModelMemory implements AtomicsSeam {
 
   /** The words that a step touches; undefined for bytes, notifications, and the explorer's own steps. */
   cellsOf({ name, args }: Step): readonly number[] | undefined {
-    if (name === 'compareExchange64' || name === 'raise64') {
+    if (['compareExchange64', 'raise64', 'load64', 'exchangeIf64'].includes(name)) {
       const low = this.cell(this.#control, args[0])
       return [low, low + 1]
     }
@@ -350,8 +362,8 @@ class History {
   }
 }
 
-function isStore({ name }: Step, result: unknown): boolean {
-  return name === 'store' || name === 'bytes-write' || (name === 'compareExchange64' && result === true)
+function isStore({ name, args }: Step, result: unknown): boolean {
+  return name === 'store' || name === 'bytes-write' || (name === 'compareExchange64' && result === true) || (name === 'exchangeIf64' && result === args[1])
 }
 
 /** Hashes of states, and for each the interleavings below it. Open addressing; grows. */

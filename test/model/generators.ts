@@ -45,7 +45,7 @@ export interface Patch {
 
 const ROOT = new URL('../../dist/src/', import.meta.url)
 /** Functions that come in from the caller and are generators there. */
-const CALLBACKS = new Set(['fill', 'hasWork', 'isDead', '#isDead'])
+const CALLBACKS = new Set(['fill', 'hasWork', 'isDead', '#isDead', 'append'])
 /** Functions of other modules that read shared bytes. */
 const PLAIN_READERS = new Set(['frameTicks'])
 /** Functions of other modules that write to shared bytes, their first argument. */
