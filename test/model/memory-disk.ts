@@ -342,9 +342,8 @@ function versions(base: Sector, patches: readonly Patch[], stale: Sector | undef
   const list = [base]
   if (patches.length > 0 && rules.garbage !== 'none') {
     const { hole, noise } = geometry
-    const scramble = (sector: Sector, patch: Patch): Sector => overlay(sector, { ...patch, before: undefined, after: noise })
     if (base === hole) list.push(noise, ...(stale === undefined ? [] : [stale]))
-    else if (rules.garbage === 'written') list.push(patches.reduce(scramble, base))
+    else if (rules.garbage === 'written') list.push(patches.reduce((sector, patch) => overlay(sector, { ...patch, before: undefined, after: noise }), base))
   }
   for (const survives of survivals(patches.length, rules.writes).slice(1)) {
     let sector = base
@@ -583,56 +582,83 @@ export class MemoryDisk implements Disk {
   }
 
   #file(path: string, inode: Inode, isWritable: boolean): DiskFile {
-    let isOpen = true
     inode.openFiles++
-    const requireOpen = (syscall: string, unlessWritable?: string): void => {
-      this.#requirePower()
-      if (!isOpen) throw systemError('EBADF', syscall, path)
-      if (unlessWritable !== undefined && !isWritable) throw systemError(unlessWritable, syscall, path)
+    return new MemoryDisk.#File(this, path, inode, isWritable)
+  }
+
+  /** In here, since a file does to its disk what nobody else may; a class, since so many are opened. */
+  static readonly #File = class implements DiskFile {
+    readonly path: string
+    readonly #disk: MemoryDisk
+    readonly #inode: Inode
+    readonly #isWritable: boolean
+    #isOpen = true
+
+    constructor(disk: MemoryDisk, path: string, inode: Inode, isWritable: boolean) {
+      this.#disk = disk
+      this.path = path
+      this.#inode = inode
+      this.#isWritable = isWritable
     }
-    const read = (buffer: Uint8Array, offset: number): number => {
-      requireOpen('read')
-      return inode.read(buffer, offset)
+
+    #requireOpen(syscall: string, unlessWritable?: string): void {
+      this.#disk.#requirePower()
+      if (!this.#isOpen) throw systemError('EBADF', syscall, this.path)
+      if (unlessWritable !== undefined && !this.#isWritable) throw systemError(unlessWritable, syscall, this.path)
     }
-    const size = (): number => (requireOpen('fstat'), inode.bytes)
-    const write = (buffers: readonly Uint8Array[], offset: number): void => {
+
+    read(buffer: Uint8Array, offset: number): number {
+      this.#requireOpen('read')
+      return this.#inode.read(buffer, offset)
+    }
+
+    size(): number {
+      this.#requireOpen('fstat')
+      return this.#inode.bytes
+    }
+
+    write(buffers: readonly Uint8Array[], offset: number): void {
       const bytes = buffers.reduce((sum, buffer) => sum + buffer.length, 0)
       if (bytes === 0) return
-      requireOpen('write', 'EBADF')
-      this.#begin({ kind: 'write', path, offset, bytes }, (writtenBytes) => inode.write(buffers, offset, Math.min(bytes, writtenBytes)))
-      const fitting = inode.fitting(offset, bytes, this.#freeBytes())
-      inode.write(buffers, offset, fitting)
-      if (fitting < bytes) throw systemError('ENOSPC', 'write', path)
+      this.#requireOpen('write', 'EBADF')
+      this.#disk.#begin({ kind: 'write', path: this.path, offset, bytes }, (writtenBytes) => this.#inode.write(buffers, offset, Math.min(bytes, writtenBytes)))
+      const fitting = this.#inode.fitting(offset, bytes, this.#disk.#freeBytes())
+      this.#inode.write(buffers, offset, fitting)
+      if (fitting < bytes) throw systemError('ENOSPC', 'write', this.path)
     }
-    const sync = (): void => {
-      requireOpen('fdatasync')
-      this.#begin({ kind: 'sync', path }, () => inode.failSync())
-      inode.sync()
+
+    sync(): void {
+      this.#requireOpen('fdatasync')
+      this.#disk.#begin({ kind: 'sync', path: this.path }, () => this.#inode.failSync())
+      this.#inode.sync()
     }
-    return {
-      path, read,
-      readAsync: async (buffer, offset) => read(buffer, offset),
-      writeAsync: async ({ buffer, byteOffset, byteLength }, offset) => write([new Uint8Array(buffer, byteOffset, byteLength)], offset),
-      syncAsync: async () => sync(),
-      write, sync,
-      truncate: (bytes) => {
-        requireOpen('ftruncate', 'EINVAL')
-        this.#begin({ kind: 'truncate', path, bytes })
-        if (bytes < inode.bytes) this.#free(inode.cached)
-        inode.truncate(bytes)
-      },
-      size,
-      protect: () => {
-        requireOpen('fchmod')
-        this.#begin({ kind: 'protect', path })
-        if (this.#geometry.enforceProtection && !inode.isProtected) inode.isProtectionDurable = false
-        inode.isProtected = true
-      },
-      close: () => {
-        requireOpen('close')
-        isOpen = false
-        inode.openFiles--
-      },
+
+    async readAsync(buffer: Uint8Array, offset: number): Promise<number> { return this.read(buffer, offset) }
+
+    async writeAsync({ buffer, byteOffset, byteLength }: NodeJS.ArrayBufferView, offset: number): Promise<void> {
+      this.write([new Uint8Array(buffer, byteOffset, byteLength)], offset)
+    }
+
+    async syncAsync(): Promise<void> { this.sync() }
+
+    truncate(bytes: number): void {
+      this.#requireOpen('ftruncate', 'EINVAL')
+      this.#disk.#begin({ kind: 'truncate', path: this.path, bytes })
+      if (bytes < this.#inode.bytes) this.#disk.#free(this.#inode.cached)
+      this.#inode.truncate(bytes)
+    }
+
+    protect(): void {
+      this.#requireOpen('fchmod')
+      this.#disk.#begin({ kind: 'protect', path: this.path })
+      if (this.#disk.#geometry.enforceProtection && !this.#inode.isProtected) this.#inode.isProtectionDurable = false
+      this.#inode.isProtected = true
+    }
+
+    close(): void {
+      this.#requireOpen('close')
+      this.#isOpen = false
+      this.#inode.openFiles--
     }
   }
 
