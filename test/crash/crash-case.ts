@@ -80,7 +80,7 @@ const CAPACITY_BYTES = 320 * 1024
 /** With less than this left a write may have been refused. */
 const NEARLY_FULL_BYTES = 64 * 1024
 /** Of a story, so many of the disks that may be found at an operation are looked at; all, if there are no more. */
-const STORY_STATES = 250
+const STORY_STATES = 5000
 /** What may need room. */
 const ROOMY = ['create', 'rename', 'write'] as const
 
@@ -124,6 +124,7 @@ class CrashCase {
   readonly #removals = new Removals()
   readonly #seen = new Map<number, Sight>()
   readonly #counted = new Set<number>()
+  readonly #images = new Map<number, LogImage>()
   readonly #sectorBytes: number
   #ballast: Ballast
   #disk: MemoryDisk
@@ -431,8 +432,16 @@ class CrashCase {
     }
   }
 
+  /** Many disks recover to the same one. */
+  #imageOf(disk: MemoryDisk): LogImage {
+    const fingerprint = disk.fingerprint()
+    const image = this.#images.get(fingerprint) ?? readImage(disk, DIRECTORY)
+    this.#images.set(fingerprint, image)
+    return image
+  }
+
   #compare(disk: MemoryDisk, { nextSequence, lastTicks, report, cursors }: Recovered, floor: Floor): Sight {
-    const image = readImage(disk, DIRECTORY)
+    const image = this.#imageOf(disk)
     const found = this.#history.check(image, floor.last)
     const state = this.#cursors.find(image.cursors, found.last, floor.state)
     this.#removals.check(image, state)

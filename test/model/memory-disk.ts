@@ -14,6 +14,7 @@
 import { constants } from 'node:os'
 import { basename, dirname } from 'node:path'
 import type { Disk, DiskFile } from '../../src/disk/disk.js'
+import { hash, keyOfName } from './fingerprint.js'
 import { depart, isAbout, namings, NO_NAMES, move, settleArrivals, survivals, type Directory, type Move, type Survives } from './memory-names.js'
 import { biasedChoice, odometer, seededRandom, type Choose, type Random } from './random.js'
 
@@ -388,21 +389,6 @@ function resize(sectors: readonly Sector[], bytes: number, { sectorBytes, hole }
   return sized
 }
 
-/** 53 bits from words, in two lanes of xor, multiply and rotate; the end is that of cyrb53 (bryc, public domain). */
-function hash(words: ArrayLike<number>): number {
-  let low = 0xdeadbeef | words.length
-  let high = 0x41c6ce57 ^ words.length
-  for (let index = 0; index < words.length; index++) {
-    low = Math.imul(low ^ words[index]!, 0x9e3779b1)
-    low = low << 13 | low >>> 19
-    high = Math.imul(high ^ words[index]!, 0x5f356495)
-    high = high << 17 | high >>> 15
-  }
-  low = Math.imul(low ^ (low >>> 16), 0x85ebca6b) ^ Math.imul(high ^ (high >>> 13), 0xc2b2ae35)
-  high = Math.imul(high ^ (high >>> 16), 0x85ebca6b) ^ Math.imul(low ^ (low >>> 13), 0xc2b2ae35)
-  return (high & 0x1f_ffff) * 0x1_0000_0000 + (low >>> 0)
-}
-
 /** A {@link Disk} in memory, to be crashed. Single-threaded; nothing blocks. */
 export class MemoryDisk implements Disk {
   /** See {@link OnOperation}. Clones and crash states begin without one. */
@@ -534,15 +520,22 @@ export class MemoryDisk implements Disk {
 
   /** 53 bits that stand for what can be read: directories, names, sizes, content (and who may write, where that matters). */
   fingerprint(): number {
-    const parts: string[] = []
+    let [low, high] = [0, 0]
     for (const [path, { cached }] of this.#directories) {
-      parts.push(path)
+      // Sums, since nothing is said of the order of names.
+      const directory = keyOfName(path)
+      low = (low + directory) | 0
+      high = (high + directory / 0x1_0000_0000) | 0
       for (const [name, number] of cached) {
         const inode = this.#inodes.get(number)!
-        parts.push(`${name}\0${inode.bytes} ${inode.key} ${inode.isProtected && this.#geometry.enforceProtection}`)
+        const [file, { key }] = [keyOfName(name), inode]
+        const isGuarded = inode.isProtected && this.#geometry.enforceProtection
+        const sum = hash([file, file / 0x1_0000_0000, inode.bytes, key, key / 0x1_0000_0000, isGuarded ? 1 : 0])
+        low = (low + sum) | 0
+        high = (high + sum / 0x1_0000_0000) | 0
       }
     }
-    return hash(Buffer.from(parts.sort().join('\0')))
+    return (high & 0x1f_ffff) * 0x1_0000_0000 + (low >>> 0)
   }
 
   #blank(): MemoryDisk {
