@@ -1,13 +1,10 @@
 /**
  * The built code that a crash run drives: what ships, or a copy with a seeded bug.
  *
- * It is loaded by Node itself, not through the test runner, so that it is byte for byte what the package holds, at its own
- * speed, and so that each patched copy is a module graph of its own.
+ * It is loaded by Node itself, not through the test runner, so that it is byte for byte what the package holds, at its own speed.
  */
 
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type * as Errors from '../../dist/src/errors.js'
@@ -38,40 +35,15 @@ const MODULES = [
   'ring/commands.js', 'ring/cursors.js', 'ring/life.js', 'ring/ring-layout.js', 'ring/read-floor.js', 'ring/records.js', 'ring/ring.js',
   'writer/writer.js', 'log/file-upload.js', 'writer/blob-keeper.js',
 ]
-const BUILT = fileURLToPath(new URL('../../dist/src', import.meta.url))
+const BUILT = fileURLToPath(new URL('../../dist', import.meta.url))
 
-/** One change of the text of a built file. `from` stands there exactly once. */
-export interface Patch {
-  /** Path below `dist/src`. */
-  readonly file: string
-  readonly from: string
-  readonly to: string
+/** The code of a build: a directory with `src/` in it. */
+export function codeOf(build: string): Code {
+  const require = createRequire(import.meta.url)
+  return Object.assign({}, ...MODULES.map((path) => require(join(build, 'src', path)) as object)) as Code
 }
 
 /** The code that ships. */
 export function shippedCode(): Code {
-  return load(BUILT)
-}
-
-/** Runs `use` with a copy of the code that has these patches. */
-export function withPatchedCode<Value>(patches: readonly Patch[], use: (code: Code) => Value): Value {
-  const root = mkdtempSync(join(tmpdir(), 'ringwal-seeded-'))
-  try {
-    cpSync(BUILT, root, { recursive: true })
-    writeFileSync(join(root, 'package.json'), '{ "type": "module" }')
-    for (const { file, from, to } of patches) {
-      const path = join(root, file)
-      const parts = readFileSync(path, 'utf8').split(from)
-      if (parts.length !== 2) throw new Error(`${file} should hold this once, it does ${parts.length - 1} times: ${from}`)
-      writeFileSync(path, parts.join(to))
-    }
-    return use(load(root))
-  } finally {
-    rmSync(root, { recursive: true, force: true })
-  }
-}
-
-function load(root: string): Code {
-  const require = createRequire(import.meta.url)
-  return Object.assign({}, ...MODULES.map((path) => require(join(root, path)) as object)) as Code
+  return codeOf(BUILT)
 }

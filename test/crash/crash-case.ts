@@ -19,6 +19,7 @@ import { readImage, Violation, type LogImage } from './log-image.js'
 import { LogSession } from './log-session.js'
 import { Removals } from './removals.js'
 import { act, actOnCursors, appendSomething, chance, DIRECTORY, drawRules, drawSessionOptions, EntryMaker, passTime, pick } from './script.js'
+import { Scene, type Story, type StoryRun } from './stories.js'
 import { SimulatedTime } from './simulated-time.js'
 
 /** What was seen. */
@@ -26,7 +27,7 @@ export interface Tally {
   cases: number
   /** Disks found after a crash, each checked. */
   points: number
-  /** Of these, disks that differ from all others of their case; only these are recovered anew. */
+  /** Of these, disks that differ from all others of their case. All of them are recovered, others only where it matters. */
   distinct: number
   /** Points within or after a recovery. */
   nested: number
@@ -78,11 +79,16 @@ const BUSY_PERCENT = 10
 const CAPACITY_BYTES = 320 * 1024
 /** With less than this left a write may have been refused. */
 const NEARLY_FULL_BYTES = 64 * 1024
+/** Of a story, so many of the disks that may be found at an operation are looked at; all, if there are no more. */
+const STORY_STATES = 5000
 /** What may need room. */
 const ROOMY = ['create', 'rename', 'write'] as const
 
 /** What a run will meet: the power goes off, an operation fails, or some in a row find no room. */
 interface Mishap { readonly kind: 'cut' | 'fault' | 'full'; readonly only: readonly Operation['kind'][] | undefined; left: number; times: number }
+
+/** How many runs a random life has at most. */
+const MAX_RUNS = 4
 
 /** What a crash must leave: entries up to `last`, and no cursors from before that state. */
 interface Floor { readonly last: number; readonly state: number }
@@ -90,14 +96,16 @@ interface Floor { readonly last: number; readonly state: number }
 /** What was found on a disk. */
 interface Sight extends Found { readonly image: LogImage }
 
-/** Runs the case of this seed. Throws a {@link Violation} that names it, and tells what was done to the disk. */
-export function runCase(code: Code, seed: number, tally: Tally): void {
-  const run = new CrashCase(code, seed, tally)
+/**
+ * Runs the case of this seed: a life drawn at random, or a story. Throws a {@link Violation} that names it, and tells what was done to the disk.
+ */
+export function runCase(code: Code, seed: number, tally: Tally, story?: Story): void {
+  const run = new CrashCase(code, seed, tally, story)
   try {
     run.time.during(() => run.live())
   } catch (error) {
     const message = error instanceof Violation ? error.message : String(error)
-    throw new Violation(`case ${seed}: ${message}\n${run.story()}`, { cause: error })
+    throw new Violation(`case ${story?.name ?? seed}: ${message}\n${run.story()}`, { cause: error })
   }
 }
 
@@ -105,6 +113,7 @@ class CrashCase {
   readonly time = new SimulatedTime(START_MS)
   readonly #code: Code
   readonly #tally: Tally
+  readonly #plot: Story | undefined
   readonly #random: Random
   /** What is looked at is drawn apart from what is done. */
   readonly #looking: Random
@@ -114,6 +123,8 @@ class CrashCase {
   readonly #maker: EntryMaker
   readonly #removals = new Removals()
   readonly #seen = new Map<number, Sight>()
+  readonly #counted = new Set<number>()
+  readonly #images = new Map<number, LogImage>()
   readonly #sectorBytes: number
   #ballast: Ballast
   #disk: MemoryDisk
@@ -126,15 +137,17 @@ class CrashCase {
   #isRefused = false
   readonly #told: string[] = []
 
-  constructor(code: Code, seed: number, tally: Tally) {
+  constructor(code: Code, seed: number, tally: Tally, story: Story | undefined) {
     this.#code = code
     this.#tally = tally
+    this.#plot = story
     this.#random = seededRandom(seed)
     this.#looking = seededRandom(~seed)
-    this.#rules = drawRules(this.#random)
+    this.#rules = story?.rules ?? drawRules(this.#random)
     this.#maker = new EntryMaker(this.#random)
-    this.#sectorBytes = pick(this.#random, [128, 512, 512, 4096])
-    this.#disk = new MemoryDisk({ sectorBytes: this.#sectorBytes, capacityBytes: chance(this.#random, 50) ? CAPACITY_BYTES : Infinity })
+    this.#sectorBytes = story?.sectorBytes ?? pick(this.#random, [128, 512, 512, 4096])
+    const isLimited = story === undefined && chance(this.#random, 50)
+    this.#disk = new MemoryDisk({ sectorBytes: this.#sectorBytes, capacityBytes: isLimited ? CAPACITY_BYTES : Infinity })
     this.#disk.makeDirectory(DIRECTORY)
     this.#ballast = new Ballast(this.#disk, this.#sectorBytes)
     this.#ballast.create()
@@ -142,9 +155,10 @@ class CrashCase {
 
   live(): void {
     this.#tally.cases++
-    for (let left = 1 + below(this.#random, 4); left > 0; left--) {
-      this.#mishap = this.#drawMishap()
-      this.#runOnce()
+    const runs = this.#plot?.runs ?? Array.from({ length: 1 + below(this.#random, MAX_RUNS) }, () => undefined)
+    for (const run of runs) {
+      this.#mishap = run === undefined ? this.#drawMishap() : failingSync(run)
+      this.#runOnce(run)
       this.#countRun()
       this.#session = undefined
       passTime(this.time, this.#random)
@@ -182,16 +196,14 @@ class CrashCase {
   }
 
   /** From open to the run's end, which leaves the disk for the next. */
-  #runOnce(): void {
+  #runOnce(run: StoryRun | undefined): void {
     try {
       this.#watch()
       this.#open()
       this.#doing = 'working'
-      for (let left = 5 + below(this.#random, 45); left > 0; left--) {
-        this.#isRefused = false
-        act(this.#session!, this.#disk, this.#ballast, this.#maker, this.time, this.#random)
-      }
-      if (chance(this.#random, 60)) this.#close()
+      if (run === undefined) this.#act()
+      else run.act(new Scene(this.#session!, this.time, this.#random))
+      if (run?.end === 'close' || (run === undefined && chance(this.#random, 60))) this.#close()
       else this.#disk = this.#lose(this.#disk)
     } catch (error) {
       this.#disk.onOperation = undefined
@@ -200,6 +212,13 @@ class CrashCase {
       else if (typeof (error as NodeJS.ErrnoException).syscall !== 'string') throw error
       else if (this.#mustLive(error)) throw new Violation(`the log fails while ${this.#doing}: ${String(error)}`, { cause: error })
       else this.#afterFault(error)
+    }
+  }
+
+  #act(): void {
+    for (let left = 5 + below(this.#random, 45); left > 0; left--) {
+      this.#isRefused = false
+      act(this.#session!, this.#disk, this.#ballast, this.#maker, this.time, this.#random)
     }
   }
 
@@ -233,12 +252,17 @@ class CrashCase {
       const floor = this.#floorNow()
       this.#tell(`${describe(operation)}; accepted ${this.#history.last}, durable ${floor.last}, cursors ${floor.state} of ${this.#cursors.now}`)
       this.#noteMove(disk, operation)
-      if (chance(this.#looking, CRASH_PERCENT)) this.#crash(disk, floor)
-      if (this.#session !== undefined && chance(this.#random, BUSY_PERCENT)) appendSomething(this.#session, disk, this.#maker, this.#random)
-      if (this.#session !== undefined && chance(this.#random, BUSY_PERCENT)) actOnCursors(this.#session, this.#random)
+      if (this.#plot !== undefined) this.#crashInAllWays(disk, floor)
+      else if (chance(this.#looking, CRASH_PERCENT)) this.#crash(disk, floor)
+      if (this.#session !== undefined && this.#plot === undefined) this.#actMeanwhile(this.#session, disk)
       this.time.advance(this.#random() / 4)
       this.#meetMishap(operation)
     }
+  }
+
+  #actMeanwhile(session: LogSession, disk: MemoryDisk): void {
+    if (chance(this.#random, BUSY_PERCENT)) appendSomething(session, disk, this.#maker, this.#random)
+    if (chance(this.#random, BUSY_PERCENT)) actOnCursors(session, this.#random)
   }
 
   /** Whether something has just been refused for want of room, or may have been. */
@@ -282,7 +306,7 @@ class CrashCase {
     this.#floor = found.last
     this.#cursors.restart(recovered.cursors)
     this.#removals.restart(found.image.first)
-    const options = drawSessionOptions(this.#random)
+    const options = this.#plot?.options ?? drawSessionOptions(this.#random)
     this.#tell(JSON.stringify(options.writer))
     this.#session = new LogSession(this.#code, this.#disk, options, recovered, this.time, this.#history, this.#cursors)
     this.#checkNames(options.writer.reserveBytes)
@@ -343,6 +367,12 @@ class CrashCase {
     }
   }
 
+  /** Every disk that may be found if all ended here, or as many as are looked at. */
+  #crashInAllWays(disk: MemoryDisk, floor: Floor): void {
+    this.#look(disk.clone(), floor, 1, undefined)
+    for (const state of disk.crashStates({ ...this.#rulesNow(), maxStates: STORY_STATES, seed: disk.operations.length })) this.#lookOnce(state, floor, 1)
+  }
+
   /** The same disk recovers to the same log: only what must be there may have changed since it was seen. */
   #lookOnce(state: MemoryDisk, floor: Floor, depth: number): void {
     const fingerprint = state.fingerprint()
@@ -360,7 +390,8 @@ class CrashCase {
 
   /** Recovers a disk and compares; crashes within, and after. */
   #look(state: MemoryDisk, floor: Floor, depth: number, fingerprint: number | undefined): void {
-    this.#count(depth, fingerprint === undefined || !this.#seen.has(fingerprint))
+    const { size } = this.#counted
+    this.#count(depth, this.#counted.add(fingerprint ?? state.fingerprint()).size > size)
     const rules = { ...this.#rules, garbage: this.#rules.garbage === 'none' ? 'none' : 'fresh' } as const
     const within: MemoryDisk[] = []
     const isDeep = depth < MAX_DEPTH && (fingerprint === undefined || chance(this.#looking, 40))
@@ -401,8 +432,16 @@ class CrashCase {
     }
   }
 
+  /** Many disks recover to the same one. */
+  #imageOf(disk: MemoryDisk): LogImage {
+    const fingerprint = disk.fingerprint()
+    const image = this.#images.get(fingerprint) ?? readImage(disk, DIRECTORY)
+    this.#images.set(fingerprint, image)
+    return image
+  }
+
   #compare(disk: MemoryDisk, { nextSequence, lastTicks, report, cursors }: Recovered, floor: Floor): Sight {
-    const image = readImage(disk, DIRECTORY)
+    const image = this.#imageOf(disk)
     const found = this.#history.check(image, floor.last)
     const state = this.#cursors.find(image.cursors, found.last, floor.state)
     this.#removals.check(image, state)
@@ -415,6 +454,10 @@ class CrashCase {
     if (lastTicks < lastOnDisk) throw new Violation('the next timestamp may be below the last one on disk')
     return { ...found, image }
   }
+}
+
+function failingSync({ failsAtSync }: StoryRun): Mishap | undefined {
+  return failsAtSync === undefined ? undefined : { kind: 'fault', only: ['sync'], left: failsAtSync - 1, times: 1 }
 }
 
 function describe({ kind, path, offset, bytes }: Operation): string {

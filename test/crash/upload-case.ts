@@ -15,7 +15,7 @@ import { MemoryDisk, PowerCut, systemError, type CrashOptions, type Operation } 
 import { below, seededRandom, type Random } from '../model/random.js'
 import type { Code } from './code-under-test.js'
 import { Violation } from './log-image.js'
-import { chance, drawRules } from './script.js'
+import { chance, drawRules, pick } from './script.js'
 
 const DIRECTORY = '/log'
 const BLOBS = '/log/blobs'
@@ -26,10 +26,16 @@ const CRASH_PERCENT = 40
 
 /** What was seen. */
 export interface UploadTally {
+  /** Disks found after a crash, or at an opening, each checked; and how many of them differ from all others of their case. */
   points: number
+  distinct: number
   acknowledged: number
   faults: number
   cuts: number
+}
+
+export function newUploadTally(): UploadTally {
+  return { points: 0, distinct: 0, acknowledged: 0, faults: 0, cuts: 0 }
 }
 
 /** The entries that a disk may be found with: the log from `first` on. */
@@ -52,19 +58,21 @@ class UploadCase {
   readonly #tally: UploadTally
   readonly #random: Random
   readonly #rules: CrashOptions
-  #disk = new MemoryDisk({ sectorBytes: 128 })
+  #disk: MemoryDisk
   /** All that was accepted, from sequence 1 on. */
   #entries: Buffer[] = []
   #acknowledged = 0
   #first = 1
   /** Crash states that were looked at are recovered when nothing runs any more. */
   #looks: { readonly disk: MemoryDisk; readonly found: Found }[] = []
+  readonly #seen = new Set<number>()
 
   constructor(code: Code, seed: number, tally: UploadTally) {
     this.#code = code
     this.#tally = tally
     this.#random = seededRandom(seed)
     this.#rules = drawRules(this.#random)
+    this.#disk = new MemoryDisk({ sectorBytes: pick(this.#random, [128, 512, 4096]) })
     this.#disk.makeDirectory(DIRECTORY)
   }
 
@@ -151,6 +159,8 @@ class UploadCase {
   /** Opens the log as the library does, and looks what is there; interrupted, and again, for as long as `depth` says. */
   async #open(disk: MemoryDisk, found: Found, depth: number): Promise<void> {
     this.#tally.points++
+    const { size } = this.#seen
+    if (this.#seen.add(disk.fingerprint()).size > size) this.#tally.distinct++
     const within: MemoryDisk[] = []
     if (depth === 1) disk.onOperation = () => void within.push(disk.crash(this.#random, this.#rules))
     const { first, entries } = found

@@ -1,7 +1,7 @@
 /**
  * The ring code that ships, turned into generators.
  *
- * Reads the built files of `dist/src/ring` (and what they import of `dist/src/sync`) and rewrites them by syntax
+ * Reads the built files of `src/ring` (and what they import of `src/sync`) and rewrites them by syntax
  * alone, so that the code which is explored is the code which runs, statement for statement:
  *
  * 1. `atomics.load(words, i)`, and every other call on `atomics`, becomes `yield` of a {@link Step}; so does `words[i]`, which
@@ -16,8 +16,10 @@
  */
 
 import { readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import ts from 'typescript'
+import { applyPatch, type Patch } from '../seeded/patch.js'
 
 /** One access to shared memory that a thread asks for. */
 export interface Step {
@@ -35,15 +37,6 @@ export type Stepping<Function> = Function extends (...args: infer Args) => infer
   ? (...args: Args) => Steps<Result>
   : never
 
-/** A change of the built code, for seeding bugs: `find` must stand exactly once in the function (or file). */
-export interface Patch {
-  readonly file: string
-  readonly within?: string
-  readonly find: string | RegExp
-  readonly replace: string
-}
-
-const ROOT = new URL('../../dist/src/', import.meta.url)
 /** Functions that come in from the caller and are generators there. */
 const CALLBACKS = new Set(['fill', 'hasWork', 'isDead', '#isDead', 'append'])
 /** Functions of other modules that read shared bytes. */
@@ -88,15 +81,16 @@ interface Module {
   readonly imports: readonly string[]
 }
 
-/** Loads the modules at `entries` (paths below `dist/src`) as generators: all their exports in one object. */
-export async function loadStepping(entries: readonly string[], patches: readonly Patch[] = []): Promise<Record<string, unknown>> {
+/** Loads modules of a build (`entries`: paths below its `src`) as generators: all their exports in one object. */
+export async function loadStepping(build: string, entries: readonly string[], patches: readonly Patch[] = []): Promise<Record<string, unknown>> {
+  const root = join(build, 'src')
   const modules = new Map<string, Module>()
-  for (const entry of entries) readModule(entry, patches, modules)
+  for (const entry of entries) readModule(root, entry, patches, modules)
   for (const { file } of patches) if (!modules.has(file)) throw new Error(`no module ${file} to patch`)
   const stepping = findStepping([...modules.values()])
   const loaded = new Map<string, object>()
   for (const { imports } of modules.values()) {
-    for (const path of imports) if (!modules.has(path)) loaded.set(path, await import(new URL(path, ROOT).href) as object)
+    for (const path of imports) if (!modules.has(path)) loaded.set(path, await import(pathToFileURL(join(root, path)).href) as object)
   }
   const load = (path: string): object => {
     const known = loaded.get(path)
@@ -121,33 +115,15 @@ function isTransformed(path: string): boolean {
   return path.startsWith('ring/') || path === 'sync/event-count.js'
 }
 
-function readModule(path: string, patches: readonly Patch[], modules: Map<string, Module>): void {
+function readModule(root: string, path: string, patches: readonly Patch[], modules: Map<string, Module>): void {
   if (modules.has(path)) return
-  let text = readFileSync(fileURLToPath(new URL(path, ROOT)), 'utf8')
+  let text = readFileSync(join(root, path), 'utf8')
   for (const patch of patches) if (patch.file === path) text = applyPatch(text, patch)
   const source = ts.createSourceFile(path, text, ts.ScriptTarget.ES2023, true, ts.ScriptKind.JS)
   const imports = source.statements.filter(ts.isImportDeclaration)
     .map((statement) => resolve(path, (statement.moduleSpecifier as ts.StringLiteral).text))
   modules.set(path, { path, source, imports })
-  for (const other of imports) if (isTransformed(other)) readModule(other, patches, modules)
-}
-
-function applyPatch(text: string, { file, within, find, replace }: Patch): string {
-  let [from, to] = [0, text.length]
-  if (within !== undefined) {
-    const source = ts.createSourceFile(file, text, ts.ScriptTarget.ES2023, true, ts.ScriptKind.JS)
-    const found = functionsOf(source).find((node) => nameOf(node) === within)
-    if (found === undefined) throw new Error(`no function ${within} in ${file} to patch`)
-    ;[from, to] = [found.getStart(), found.getEnd()]
-  }
-  const body = text.slice(from, to)
-  const places = [...body.matchAll(typeof find === 'string' ? new RegExp(escape(find), 'g') : new RegExp(find, 'g'))]
-  if (places.length !== 1) throw new Error(`${places.length} places instead of one for the patch of ${file} ${within ?? ''}: ${String(find)}`)
-  return text.slice(0, from) + body.replace(find, replace) + text.slice(to)
-}
-
-function escape(text: string): string {
-  return text.replaceAll(/[$()*+.?[\\\]^{|}]/g, '\\$&')
+  for (const other of imports) if (isTransformed(other)) readModule(root, other, patches, modules)
 }
 
 type Named = ts.FunctionDeclaration | ts.MethodDeclaration

@@ -14,6 +14,7 @@
 import { constants } from 'node:os'
 import { basename, dirname } from 'node:path'
 import type { Disk, DiskFile } from '../../src/disk/disk.js'
+import { hash, keyOfName } from './fingerprint.js'
 import { depart, isAbout, namings, NO_NAMES, move, settleArrivals, survivals, type Directory, type Move, type Survives } from './memory-names.js'
 import { biasedChoice, odometer, seededRandom, type Choose, type Random } from './random.js'
 
@@ -342,9 +343,8 @@ function versions(base: Sector, patches: readonly Patch[], stale: Sector | undef
   const list = [base]
   if (patches.length > 0 && rules.garbage !== 'none') {
     const { hole, noise } = geometry
-    const scramble = (sector: Sector, patch: Patch): Sector => overlay(sector, { ...patch, before: undefined, after: noise })
     if (base === hole) list.push(noise, ...(stale === undefined ? [] : [stale]))
-    else if (rules.garbage === 'written') list.push(patches.reduce(scramble, base))
+    else if (rules.garbage === 'written') list.push(patches.reduce((sector, patch) => overlay(sector, { ...patch, before: undefined, after: noise }), base))
   }
   for (const survives of survivals(patches.length, rules.writes).slice(1)) {
     let sector = base
@@ -387,21 +387,6 @@ function resize(sectors: readonly Sector[], bytes: number, { sectorBytes, hole }
     if (Buffer.compare(trimmed, last.bytes) !== 0) sized[sized.length - 1] = new Sector(trimmed)
   }
   return sized
-}
-
-/** 53 bits from words, in two lanes of xor, multiply and rotate; the end is that of cyrb53 (bryc, public domain). */
-function hash(words: ArrayLike<number>): number {
-  let low = 0xdeadbeef | words.length
-  let high = 0x41c6ce57 ^ words.length
-  for (let index = 0; index < words.length; index++) {
-    low = Math.imul(low ^ words[index]!, 0x9e3779b1)
-    low = low << 13 | low >>> 19
-    high = Math.imul(high ^ words[index]!, 0x5f356495)
-    high = high << 17 | high >>> 15
-  }
-  low = Math.imul(low ^ (low >>> 16), 0x85ebca6b) ^ Math.imul(high ^ (high >>> 13), 0xc2b2ae35)
-  high = Math.imul(high ^ (high >>> 16), 0x85ebca6b) ^ Math.imul(low ^ (low >>> 13), 0xc2b2ae35)
-  return (high & 0x1f_ffff) * 0x1_0000_0000 + (low >>> 0)
 }
 
 /** A {@link Disk} in memory, to be crashed. Single-threaded; nothing blocks. */
@@ -535,15 +520,22 @@ export class MemoryDisk implements Disk {
 
   /** 53 bits that stand for what can be read: directories, names, sizes, content (and who may write, where that matters). */
   fingerprint(): number {
-    const parts: string[] = []
+    let [low, high] = [0, 0]
     for (const [path, { cached }] of this.#directories) {
-      parts.push(path)
+      // Sums, since nothing is said of the order of names.
+      const directory = keyOfName(path)
+      low = (low + directory) | 0
+      high = (high + directory / 0x1_0000_0000) | 0
       for (const [name, number] of cached) {
         const inode = this.#inodes.get(number)!
-        parts.push(`${name}\0${inode.bytes} ${inode.key} ${inode.isProtected && this.#geometry.enforceProtection}`)
+        const [file, { key }] = [keyOfName(name), inode]
+        const isGuarded = inode.isProtected && this.#geometry.enforceProtection
+        const sum = hash([file, file / 0x1_0000_0000, inode.bytes, key, key / 0x1_0000_0000, isGuarded ? 1 : 0])
+        low = (low + sum) | 0
+        high = (high + sum / 0x1_0000_0000) | 0
       }
     }
-    return hash(Buffer.from(parts.sort().join('\0')))
+    return (high & 0x1f_ffff) * 0x1_0000_0000 + (low >>> 0)
   }
 
   #blank(): MemoryDisk {
@@ -583,56 +575,83 @@ export class MemoryDisk implements Disk {
   }
 
   #file(path: string, inode: Inode, isWritable: boolean): DiskFile {
-    let isOpen = true
     inode.openFiles++
-    const requireOpen = (syscall: string, unlessWritable?: string): void => {
-      this.#requirePower()
-      if (!isOpen) throw systemError('EBADF', syscall, path)
-      if (unlessWritable !== undefined && !isWritable) throw systemError(unlessWritable, syscall, path)
+    return new MemoryDisk.#File(this, path, inode, isWritable)
+  }
+
+  /** In here, since a file does to its disk what nobody else may; a class, since so many are opened. */
+  static readonly #File = class implements DiskFile {
+    readonly path: string
+    readonly #disk: MemoryDisk
+    readonly #inode: Inode
+    readonly #isWritable: boolean
+    #isOpen = true
+
+    constructor(disk: MemoryDisk, path: string, inode: Inode, isWritable: boolean) {
+      this.#disk = disk
+      this.path = path
+      this.#inode = inode
+      this.#isWritable = isWritable
     }
-    const read = (buffer: Uint8Array, offset: number): number => {
-      requireOpen('read')
-      return inode.read(buffer, offset)
+
+    #requireOpen(syscall: string, unlessWritable?: string): void {
+      this.#disk.#requirePower()
+      if (!this.#isOpen) throw systemError('EBADF', syscall, this.path)
+      if (unlessWritable !== undefined && !this.#isWritable) throw systemError(unlessWritable, syscall, this.path)
     }
-    const size = (): number => (requireOpen('fstat'), inode.bytes)
-    const write = (buffers: readonly Uint8Array[], offset: number): void => {
+
+    read(buffer: Uint8Array, offset: number): number {
+      this.#requireOpen('read')
+      return this.#inode.read(buffer, offset)
+    }
+
+    size(): number {
+      this.#requireOpen('fstat')
+      return this.#inode.bytes
+    }
+
+    write(buffers: readonly Uint8Array[], offset: number): void {
       const bytes = buffers.reduce((sum, buffer) => sum + buffer.length, 0)
       if (bytes === 0) return
-      requireOpen('write', 'EBADF')
-      this.#begin({ kind: 'write', path, offset, bytes }, (writtenBytes) => inode.write(buffers, offset, Math.min(bytes, writtenBytes)))
-      const fitting = inode.fitting(offset, bytes, this.#freeBytes())
-      inode.write(buffers, offset, fitting)
-      if (fitting < bytes) throw systemError('ENOSPC', 'write', path)
+      this.#requireOpen('write', 'EBADF')
+      this.#disk.#begin({ kind: 'write', path: this.path, offset, bytes }, (writtenBytes) => this.#inode.write(buffers, offset, Math.min(bytes, writtenBytes)))
+      const fitting = this.#inode.fitting(offset, bytes, this.#disk.#freeBytes())
+      this.#inode.write(buffers, offset, fitting)
+      if (fitting < bytes) throw systemError('ENOSPC', 'write', this.path)
     }
-    const sync = (): void => {
-      requireOpen('fdatasync')
-      this.#begin({ kind: 'sync', path }, () => inode.failSync())
-      inode.sync()
+
+    sync(): void {
+      this.#requireOpen('fdatasync')
+      this.#disk.#begin({ kind: 'sync', path: this.path }, () => this.#inode.failSync())
+      this.#inode.sync()
     }
-    return {
-      path, read,
-      readAsync: async (buffer, offset) => read(buffer, offset),
-      writeAsync: async ({ buffer, byteOffset, byteLength }, offset) => write([new Uint8Array(buffer, byteOffset, byteLength)], offset),
-      syncAsync: async () => sync(),
-      write, sync,
-      truncate: (bytes) => {
-        requireOpen('ftruncate', 'EINVAL')
-        this.#begin({ kind: 'truncate', path, bytes })
-        if (bytes < inode.bytes) this.#free(inode.cached)
-        inode.truncate(bytes)
-      },
-      size,
-      protect: () => {
-        requireOpen('fchmod')
-        this.#begin({ kind: 'protect', path })
-        if (this.#geometry.enforceProtection && !inode.isProtected) inode.isProtectionDurable = false
-        inode.isProtected = true
-      },
-      close: () => {
-        requireOpen('close')
-        isOpen = false
-        inode.openFiles--
-      },
+
+    async readAsync(buffer: Uint8Array, offset: number): Promise<number> { return this.read(buffer, offset) }
+
+    async writeAsync({ buffer, byteOffset, byteLength }: NodeJS.ArrayBufferView, offset: number): Promise<void> {
+      this.write([new Uint8Array(buffer, byteOffset, byteLength)], offset)
+    }
+
+    async syncAsync(): Promise<void> { this.sync() }
+
+    truncate(bytes: number): void {
+      this.#requireOpen('ftruncate', 'EINVAL')
+      this.#disk.#begin({ kind: 'truncate', path: this.path, bytes })
+      if (bytes < this.#inode.bytes) this.#disk.#free(this.#inode.cached)
+      this.#inode.truncate(bytes)
+    }
+
+    protect(): void {
+      this.#requireOpen('fchmod')
+      this.#disk.#begin({ kind: 'protect', path: this.path })
+      if (this.#disk.#geometry.enforceProtection && !this.#inode.isProtected) this.#inode.isProtectionDurable = false
+      this.#inode.isProtected = true
+    }
+
+    close(): void {
+      this.#requireOpen('close')
+      this.#isOpen = false
+      this.#inode.openFiles--
     }
   }
 

@@ -9,6 +9,8 @@ export interface ProveOptions {
   readonly seed: number
   /** Nightly size rather than the quick one. */
   readonly long: boolean
+  /** One fault is enough: a seeded bug is looked for. */
+  readonly stopAtFirst: boolean
   /** Only this case, as a fault named it. */
   readonly caseName: string | undefined
   /** The build under test: a directory with `src/` and `workers/` in it, `dist` or a copy with a seeded bug. */

@@ -13,4 +13,11 @@ export interface HarnessEntry {
 }
 
 /** All of them. */
-export const HARNESSES: readonly HarnessEntry[] = []
+export const HARNESSES: readonly HarnessEntry[] = [
+  { name: 'crash-states', about: 'any disk that a crash may leave is recovered rightly', alone: true, load: () => import('./crash-states.js') },
+  { name: 'interleavings', about: 'any order of steps on shared memory ends well', alone: false, load: () => import('./interleavings.js') },
+  { name: 'ring-stress', about: 'threads that are terminated anywhere stop nobody', alone: false, load: () => import('./ring-stress.js') },
+  { name: 'kill', about: 'SIGKILL loses nothing that was acknowledged', alone: false, load: () => import('./kill.js') },
+  { name: 'queue-kill', about: 'SIGKILL loses no file and no durable commit', alone: false, load: () => import('./queue-kill.js') },
+  { name: 'power-cuts', about: 'nor does a power cut of a real file system', alone: false, load: () => import('./power-cuts.js') },
+]

@@ -3,27 +3,25 @@
  *
  * The last lines are a table: harness, cases, seconds, faults found, seed. Exits with 1 if anything was found, or a harness failed. What a fault
  * left on disk stays, and the command that shows it again is printed.
+ *
+ * With `--seeded` each harness is given copies of the library with a bug in it (test/seeded), and must find it: the table tells which did.
  */
 
-import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import Table from 'cli-table3'
+import { BUILD, forAll, runInChild } from './harness-process.js'
 import { HARNESSES, type HarnessEntry } from './harnesses.js'
 import type { ProveResult } from './harness.js'
-import type { HarnessOrder } from './run-harness.js'
-
-const AT_ONCE = 2
-const RUNNER = fileURLToPath(new URL('./run-harness.ts', import.meta.url))
-const BUILD = fileURLToPath(new URL('../../dist', import.meta.url))
+import { proveSeeded } from './seeded.js'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { long: { type: 'boolean', default: false }, seed: { type: 'string' }, case: { type: 'string' } },
+  options: {
+    long: { type: 'boolean', default: false }, seeded: { type: 'boolean', default: false }, seed: { type: 'string' }, case: { type: 'string' },
+  },
 })
 
 interface Row {
@@ -36,11 +34,14 @@ interface Row {
 const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed)
 const chosen = choose(positionals)
 if (!Number.isSafeInteger(seed)) fail(`--seed: expected an integer, got ${values.seed}`)
-if (values.case !== undefined && chosen.length !== 1) fail('--case needs the name of one harness')
+if (values.case !== undefined && (chosen.length !== 1 || values.seeded)) fail('--case needs the name of one harness, and none of its seeded bugs')
+process.exitCode = await (values.seeded ? proveSeeded(positionals, seed) : prove()) ? 0 : 1
 
-const rows = [...await runAll(chosen.filter(({ alone }) => !alone), AT_ONCE), ...await runAll(chosen.filter(({ alone }) => alone), 1)]
-report(rows)
-process.exitCode = rows.every(({ result }) => result?.faults.length === 0) ? 0 : 1
+async function prove(): Promise<boolean> {
+  const rows = await forAll(chosen, (entry) => entry, runOne)
+  report(rows)
+  return rows.every(({ result }) => result?.faults.length === 0)
+}
 
 function choose(names: readonly string[]): readonly HarnessEntry[] {
   const unknown = names.find((name) => !HARNESSES.some((entry) => entry.name === name))
@@ -53,23 +54,12 @@ function fail(message: string): never {
   process.exit(2)
 }
 
-/** `atOnce` at a time. */
-async function runAll(entries: readonly HarnessEntry[], atOnce: number): Promise<Row[]> {
-  const waiting = [...entries]
-  const done: Row[] = []
-  const work = async (): Promise<void> => {
-    for (let entry = waiting.shift(); entry !== undefined; entry = waiting.shift()) done.push(await runOne(entry))
-  }
-  await Promise.all(Array.from({ length: atOnce }, work))
-  return entries.map((entry) => done.find((row) => row.entry === entry)!)
-}
-
 async function runOne(entry: HarnessEntry): Promise<Row> {
   const directory = mkdtempSync(join(tmpdir(), `ringwal-prove-${entry.name}-`))
-  const order: HarnessOrder = { name: entry.name, seed, long: values.long, caseName: values.case, build: BUILD, directory }
+  const order = { name: entry.name, seed, long: values.long, stopAtFirst: false, caseName: values.case, build: BUILD, directory }
   const startMs = performance.now()
   console.log(`${entry.name}: begins, seed ${seed}`)
-  const result = await runInChild(order)
+  const { result } = await runInChild(order, (line) => console.log(`${entry.name}: ${line}`))
   const seconds = (performance.now() - startMs) / 1000
   if (result?.faults.length === 0) {
     rmSync(directory, { recursive: true, force: true })
@@ -80,17 +70,6 @@ async function runOne(entry: HarnessEntry): Promise<Row> {
     }
   }
   return { entry, seconds, result }
-}
-
-async function runInChild(order: HarnessOrder): Promise<ProveResult | undefined> {
-  const child = spawn(process.execPath, ['--import', 'tsx', RUNNER, JSON.stringify(order)], { stdio: ['ignore', 'pipe', 'inherit'] })
-  let last = ''
-  for await (const line of createInterface({ input: child.stdout })) {
-    if (line.startsWith('{')) last = line
-    else if (line !== '') console.log(`${order.name}: ${line}`)
-  }
-  const code = child.exitCode ?? await new Promise<number | null>((resolve) => child.once('exit', resolve))
-  return code === 0 && last !== '' ? JSON.parse(last) as ProveResult : undefined
 }
 
 function report(all: readonly Row[]): void {

@@ -1,5 +1,6 @@
 /** One harness in a process of its own: `run-harness.ts OPTIONS`, where OPTIONS is JSON. Its last line is its result as JSON. */
 
+import { undoAll } from '../support/leftovers.js'
 import { HARNESSES } from './harnesses.js'
 import type { ProveOptions } from './harness.js'
 
@@ -9,6 +10,17 @@ export type HarnessOrder = Omit<ProveOptions, 'say'> & { readonly name: string }
 const order = JSON.parse(process.argv[2]!) as HarnessOrder
 const entry = HARNESSES.find(({ name }) => name === order.name)
 if (entry === undefined) throw new Error(`no harness "${order.name}"`)
-const harness = await entry.load()
-const result = await harness.run({ ...order, say: (line) => console.log(line) })
-console.log(`\n${JSON.stringify(result)}`)
+// For what is loaded by its address: threads, other processes (test/support/library.mjs).
+process.env['RINGWAL_BUILD'] = order.build
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void undoAll().finally(() => process.exit(1)))
+}
+try {
+  const harness = await entry.load()
+  const result = await harness.run({ ...order, say: (line) => console.log(line) })
+  console.log(`\n${JSON.stringify(result)}`)
+} finally {
+  await undoAll()
+}
+// A seeded bug may have left a thread that waits for ever.
+process.exit()

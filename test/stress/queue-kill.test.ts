@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { runSeed, seededRandom } from '../model/random.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
-import { expectGoodEnd, Notes, readNotes, takeNotes, workAWhile, type Scene } from './queue-oracle.js'
+import { kill, liveThrough, Notes, type Scene } from './queue-oracle.js'
 
 const KILLS = 200
 /** The longest that a child runs once its log is open, in ms. */
@@ -12,20 +12,14 @@ function makeScene(): Scene {
   const seed = runSeed()
   console.log(`queue kill: SEED=${seed}`)
   const root = temporaryDirectory()
-  return { directory: join(root, 'log'), root, notes: new Notes(), random: seededRandom(seed), seed: `SEED=${seed}` }
+  return { directory: join(root, 'log'), root, notes: new Notes(), random: seededRandom(seed) }
 }
 
 test('200 SIGKILLs while appending, uploading, delivering, committing and checkpointing: nothing is lost, nothing durably committed comes again, nothing leaks', { timeout: 300_000 }, async () => {
   const scene = makeScene()
-  for (let round = 0; round < KILLS; round++) {
-    const child = await workAWhile(scene, round, LIFE_MS)
-    child.process.kill('SIGKILL')
-    const end = await child.end
-    expect(end, end.errors).toMatchObject({ signal: 'SIGKILL', errors: '' })
-    takeNotes(scene, round)
-  }
-  await expectGoodEnd(scene, KILLS)
+  await liveThrough(scene, { count: KILLS, lifeMs: LIFE_MS, end: kill })
   const { notes } = scene
+  expect(notes.faults).toEqual([])
   expect(notes.durable.size, 'the load was too light to show anything').toBeGreaterThan(20 * KILLS)
   expect(notes.files).toBeGreaterThan(KILLS / 2)
   console.log(`queue kill: ${KILLS} kills, ${notes.durable.size} entries acknowledged, ${notes.files} of them files; ${notes.twice} delivered more than once`)
@@ -33,12 +27,6 @@ test('200 SIGKILLs while appending, uploading, delivering, committing and checkp
 
 test('a commit that is told durable before it is would be found out', { timeout: 120_000 }, async () => {
   const scene = makeScene()
-  const { notes } = scene
-  for (let round = 0; round < 100 && notes.faults.length === 0; round++) {
-    const child = await workAWhile(scene, round, LIFE_MS, 'premature')
-    child.process.kill('SIGKILL')
-    await child.end
-    readNotes(scene, round)
-  }
-  expect(notes.faults.some((fault) => fault.includes('again, though its commit was durable')), scene.seed).toBe(true)
+  await liveThrough(scene, { count: 100, lifeMs: LIFE_MS, way: 'premature', end: kill })
+  expect(scene.notes.faults.some((fault) => fault.includes('again, though its commit was durable'))).toBe(true)
 })

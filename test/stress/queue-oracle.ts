@@ -3,11 +3,12 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { expect } from 'vitest'
-import { openLog, verifyLog } from '../../dist/src/index.js'
+import { isDeepStrictEqual } from 'node:util'
 import { below, type Random } from '../model/random.js'
 import { runChild, startChild, type Child } from '../support/child-process.js'
+import { load } from '../support/library.mjs'
 
+const { openLog, verifyLog } = await load('index.js')
 const CHILD = new URL('./fixtures/queue-child.mjs', import.meta.url)
 const CONSUMERS = ['one', 'two']
 /** The longest that a child lives whose log is not waited for, in ms. */
@@ -18,17 +19,48 @@ export interface Scene {
   readonly directory: string
   /** Where the notes go: on a disk that keeps them. */
   readonly root: string
+  /** What the children noted, and what is wrong: a kill cannot be repeated, so faults are collected. */
   readonly notes: Notes
   readonly random: Random
-  /** Told with every failure. */
-  readonly seed: string
+}
+
+/** How rounds go. */
+export interface Rounds {
+  readonly count: number
+  /** The longest that a child lives once its log is open, in ms. */
+  readonly lifeMs: number
+  /** With `'premature'` the children note what is not so yet. */
+  readonly way?: 'work' | 'premature'
+  /** Ends a child, and all else that is to end with it. */
+  end(child: Child): Promise<void>
+}
+
+/** Lets children work on the log, and ends each of them, until a fault shows; then, if none did, sees to it that all has come and nothing is left. */
+export async function liveThrough(scene: Scene, { count, lifeMs, way = 'work', end }: Rounds): Promise<void> {
+  const { notes } = scene
+  for (let round = 0; round < count && notes.faults.length === 0; round++) {
+    try {
+      await end(await workAWhile(scene, round, lifeMs, way))
+    } catch (error) {
+      notes.faults.push(`round ${round}: ${String(error)}`)
+    }
+    readNotes(scene, round)
+  }
+  if (notes.faults.length === 0) await checkGoodEnd(scene, count)
+}
+
+/** Ends a child by SIGKILL. */
+export async function kill(child: Child): Promise<void> {
+  child.process.kill('SIGKILL')
+  const { signal, errors } = await child.end
+  if (signal !== 'SIGKILL' || errors !== '') throw new Error(`a child ended by itself: ${errors}`)
 }
 
 /**
  * Starts a child and lets it work for a while, drawn at random: of five, one may not get beyond opening, and two have done enough to show
  * something, however slow the machine is. It lives when this resolves.
  */
-export async function workAWhile({ directory, root, random }: Scene, round: number, lifeMs: number, way = 'work'): Promise<Child> {
+async function workAWhile({ directory, root, random }: Scene, round: number, lifeMs: number, way: string): Promise<Child> {
   const child = startChild(CHILD, [directory, noteFile(root, round), String(round), String(below(random, 2 ** 30)), way])
   const phase = round % 5
   if (phase > 0) await child.untilOutput(phase < 3 ? 'busy\n' : 'open\n')
@@ -38,15 +70,9 @@ export async function workAWhile({ directory, root, random }: Scene, round: numb
 }
 
 /** Takes the notes of a child that has ended. */
-export function readNotes({ root, notes }: Scene, round: number): void {
+function readNotes({ root, notes }: Scene, round: number): void {
   const file = noteFile(root, round)
   if (existsSync(file)) notes.take(readFileSync(file, 'utf8'), round)
-}
-
-/** {@link readNotes}; no fault may show. */
-export function takeNotes(scene: Scene, round: number): void {
-  readNotes(scene, round)
-  expect(scene.notes.faults, scene.seed).toEqual([])
 }
 
 function noteFile(root: string, round: number): string {
@@ -54,13 +80,16 @@ function noteFile(root: string, round: number): string {
 }
 
 /** A last child delivers the rest and closes the log: then all that was acknowledged has come, and nothing is left lying about. */
-export async function expectGoodEnd(scene: Scene, rounds: number): Promise<void> {
-  const { directory, root, notes, seed } = scene
-  const end = await runChild(CHILD, [directory, noteFile(root, rounds), 'last', '1', 'drain'])
-  expect(end, end.errors).toMatchObject({ code: 0, errors: '' })
-  takeNotes(scene, rounds)
-  expectAllDelivered(notes, seed)
-  await expectNoLeak(directory)
+async function checkGoodEnd(scene: Scene, rounds: number): Promise<void> {
+  const { directory, root, notes } = scene
+  const { code, errors } = await runChild(CHILD, [directory, noteFile(root, rounds), 'last', '1', 'drain'])
+  if (code !== 0 || errors !== '') notes.faults.push(`the last child ended with ${code}: ${errors}`)
+  readNotes(scene, rounds)
+  for (const [name, delivered] of notes.delivered) {
+    const missing = [...notes.durable.keys()].filter((sequence) => !delivered.has(sequence))
+    if (missing.length > 0) notes.faults.push(`acknowledged, and never delivered to ${name}: ${missing.slice(0, 20).join()}`)
+  }
+  notes.faults.push(...await leaksOf(directory))
 }
 
 /** What the children noted, over all rounds. */
@@ -100,23 +129,19 @@ export class Notes {
   }
 }
 
-/** Everything that was acknowledged came to every consumer. */
-function expectAllDelivered(notes: Notes, seed: string): void {
-  for (const [name, delivered] of notes.delivered) {
-    expect([...notes.durable.keys()].filter((sequence) => !delivered.has(sequence)), `${seed}: acknowledged, and never delivered to ${name}`).toEqual([])
-  }
-}
-
-/** All was consumed: no segment but the newest is left, no blob, nothing half-made. */
-async function expectNoLeak(directory: string): Promise<void> {
+/** All was consumed: no segment but the newest should be left, no blob, nothing half-made. */
+async function leaksOf(directory: string): Promise<string[]> {
   const names = readdirSync(directory)
-  expect(names.filter((name) => name.endsWith('.wal')).length).toBeLessThanOrEqual(2)
-  expect(names.filter((name) => !name.endsWith('.wal')).toSorted()).toEqual(['blobs', 'reserve'])
-  expect(readdirSync(join(directory, 'blobs'))).toEqual(['incoming'])
-  expect(readdirSync(join(directory, 'blobs', 'incoming'))).toEqual([])
-  expect((await verifyLog(directory)).status).toBe('sound')
+  const found: (readonly [what: string, is: unknown, wanted: unknown])[] = [
+    ['files beside segments', names.filter((name) => !name.endsWith('.wal')).toSorted(), ['blobs', 'reserve']],
+    ['blobs', readdirSync(join(directory, 'blobs')), ['incoming']],
+    ['incoming', readdirSync(join(directory, 'blobs', 'incoming')), []],
+    ['what verifyLog() says', (await verifyLog(directory)).status, 'sound'],
+  ]
   const log = await openLog({ directory })
-  expect(log.consumers()).toEqual(CONSUMERS.map((name) => ({ name, committed: log.lastSequence, lag: 0 })))
-  expect(log.recovery.cleanClose).toBe(true)
+  found.push(['consumers', log.consumers(), CONSUMERS.map((name) => ({ name, committed: log.lastSequence, lag: 0 }))], ['a clean close', log.recovery.cleanClose, true])
   await log.close()
+  const segments = names.filter((name) => name.endsWith('.wal'))
+  if (segments.length > 2) found.push(['segments', segments, 'two at most'])
+  return found.filter(([, is, wanted]) => !isDeepStrictEqual(is, wanted)).map(([what, is, wanted]) => `${what}: expected ${JSON.stringify(wanted)}, found ${JSON.stringify(is)}`)
 }

@@ -7,6 +7,7 @@ import { MAX_RECORDS } from '../../dist/src/ring/ring-layout.js'
 import { below, runSeed, seededRandom, type Random } from '../model/random.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 import { BurstThreads } from './burst-threads.js'
+import { terminateThreads } from './terminations.js'
 
 async function openTemporary(options: Partial<LogOptions>): Promise<Log> {
   const log = await openLog({ whenFull: 'block', blockTimeoutMs: 30_000, ...options, directory: temporaryDirectory() })
@@ -35,24 +36,9 @@ describe('a thread that is terminated in the middle of a burst', () => {
   test('does not stop the others: 200 times, at random moments', { timeout: 120_000 }, async () => {
     const random = announcedRandom('terminate')
     const log = await openTemporary({ ringBytes: 64 * 1024 })
-    const threads = new BurstThreads(log, 300)
-    const survivors = [threads.start({ pause: 2 }), threads.start({ pause: 1 })]
-    const killOne = async (): Promise<void> => {
-      const victim = threads.start({ bytes: below(random, 400) })
-      await threads.untilFirst(victim)
-      spin(random, 500)
-      await victim.worker.terminate()
-    }
-    const killMany = async (): Promise<void> => {
-      for (let kill = 0; kill < 70; kill++) await killOne()
-    }
-    await Promise.all([killMany(), killMany(), killMany()])
-    for (const survivor of survivors) expect(threads.waitForMore(survivor, 100), 'a survivor stands still').toBe(true)
-    await threads.stop()
-    await flushed(log)
-    const { faults, entries, aborted } = await threads.findFaults()
+    const { faults, entries, aborted } = await terminateThreads(log, random, 200)
     expect(faults).toEqual([])
-    console.log(`terminate: 210 threads terminated, ${entries} entries, ${aborted} aborted`)
+    console.log(`terminate: 200 threads terminated, ${entries} entries, ${aborted} aborted`)
   })
 
   test('does not stop the others while the main thread is busy', { timeout: 120_000 }, async () => {

@@ -1,9 +1,9 @@
-/** Node processes that a test starts: a script, its arguments, how it ended. */
+/** Node processes that a test or a harness starts: a script, its arguments, how it ended. */
 
 import { spawn, type ChildProcess, type ChildProcessByStdio } from 'node:child_process'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import { onTestFinished } from 'vitest'
+import { whenOver } from './leftovers.js'
 
 /** A process as it ended. */
 export interface ChildEnd {
@@ -20,7 +20,7 @@ export interface ChildOptions {
   readonly nodeArguments?: readonly string[]
 }
 
-/** A running process; killed when the calling test is over. */
+/** A running process; killed when the test or harness is over. */
 export interface Child {
   readonly process: ChildProcess
   /** Resolves when stdout holds `text`. Rejects when the process ends before. */
@@ -33,7 +33,7 @@ export interface Child {
 export function startChild(script: URL, argumentList: readonly string[], options: ChildOptions = {}): Child {
   const [command, ...rest] = [...(options.prefix ?? []), process.execPath, ...(options.nodeArguments ?? []), fileURLToPath(script), ...argumentList]
   const child: ChildProcessByStdio<null, Readable, Readable> = spawn(command!, rest, { stdio: ['ignore', 'pipe', 'pipe'] })
-  onTestFinished(() => void child.kill('SIGKILL'))
+  whenOver(() => void child.kill('SIGKILL'))
   let output = ''
   let errors = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))

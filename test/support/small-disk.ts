@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, statfsSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { onTestFinished } from 'vitest'
+import { whenOver } from './leftovers.js'
 
 const MIB = 2 ** 20
 
@@ -12,21 +12,22 @@ function run(command: string, ...args: readonly string[]): void {
   execFileSync(command, args, { stdio: ['ignore', 'ignore', 'pipe'] })
 }
 
-/** A mounted disk; gone after the calling test, also when that failed. */
+/** A mounted disk; gone when the test or harness is over, also when that failed. */
 export class SmallDisk {
   readonly path: string
   readonly #image: string
 
-  constructor(mebibytes: number) {
-    const root = mkdtempSync(join(tmpdir(), 'ringwal-disk-'))
-    const image = join(root, 'image')
-    this.path = join(root, 'mounted')
+  /** Its image lies in a directory of its own, or in `root`, where it stays. */
+  constructor(mebibytes: number, root?: string) {
+    const own = root === undefined ? mkdtempSync(join(tmpdir(), 'ringwal-disk-')) : undefined
+    const image = join(root ?? own!, 'image')
+    this.path = join(root ?? own!, 'mounted')
     this.#image = image
     let isMounted = false
-    onTestFinished(() => {
+    whenOver(() => {
       // Lazily: what a failed test left open is no reason to leave the disk.
       if (isMounted) run('umount', '-l', this.path)
-      rmSync(root, { recursive: true, force: true })
+      if (own !== undefined) rmSync(own, { recursive: true, force: true })
     })
     writeFileSync(image, '')
     truncateSync(image, mebibytes * MIB)

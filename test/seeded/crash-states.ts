@@ -1,19 +1,11 @@
-/** Broken variants of the code that a harness must catch, each with the promise that it breaks. */
+/** Bugs of the writer, of recovery and of uploads that show in what a crash leaves. */
 
-import type { Patch } from './code-under-test.js'
-
-/** One bug. */
-export interface SeededBug {
-  readonly name: string
-  readonly patches: readonly Patch[]
-  /** What a violation that it causes may say. */
-  readonly shows: RegExp
-}
+import type { SeededBug } from './seeded-bug.js'
 
 /** Where a bug may show in many ways. */
 const BROKEN = /lost: |cursor lost|is removed|a timestamp that falls|foreign: |recovery refuses|should be|half a group|header says|no frame|no index|wrong checksum|a trailer|sequence \d+, expected|outside of a batch|ring protocol violated/
 
-export const SEEDED_BUGS: readonly SeededBug[] = [
+const LOG_BUGS: readonly Omit<SeededBug, 'caughtBy'>[] = [
   {
     name: 'batches are acknowledged before they are synced',
     patches: [{ file: 'writer/writer.js', from: 'this.#tails.tail?.sync();', to: 'this.#noteSynced(this.#written); this.#tails.tail?.sync();' }],
@@ -270,3 +262,42 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     shows: /closed with|cursor lost|the log fails while closing/,
   },
 ]
+
+const UPLOAD = 'log/file-upload.js'
+
+const UPLOAD_BUGS: readonly Omit<SeededBug, 'caughtBy'>[] = [
+  { name: 'an uploaded file is not synced', patches: [{ file: UPLOAD, from: 'await file.syncAsync();', to: '' }], shows: /is not whole/ },
+  {
+    name: 'the name of an uploaded file is not synced before its entry is appended',
+    patches: [{ file: UPLOAD, from: 'ready = name;\n        disk.syncDirectory(incoming);', to: 'ready = name;' }],
+    shows: /has no file/,
+  },
+  {
+    name: 'an uploaded file that failed after its entry was accepted is removed',
+    patches: [{ file: UPLOAD, from: 'if (!isAccepted && !isInLine)', to: 'if (true)' }],
+    shows: /has no file/,
+  },
+  {
+    name: 'uploaded files that wait for their place at opening are thrown away',
+    patches: [{ file: UPLOAD, from: 'if (ready !== undefined)', to: 'if (false)' }],
+    shows: /has no file|left in incoming/,
+  },
+  {
+    name: 'unfinished uploads stay',
+    patches: [{ file: UPLOAD, from: 'else if (isPartName(name))', to: 'else if (false)' }],
+    shows: /left in incoming/,
+  },
+  {
+    name: 'uploaded files beyond the end of the log stay',
+    patches: [{ file: 'writer/blob-keeper.js', from: 'sequence > lastSequence', to: 'false' }],
+    shows: /without an entry|is not whole/,
+  },
+  {
+    name: 'uploaded files below the beginning of the log stay',
+    patches: [{ file: 'writer/blob-keeper.js', from: 'sequence < firstSequence', to: 'false' }],
+    shows: /without an entry/,
+  },
+]
+
+/** All of them. */
+export const BUGS: readonly SeededBug[] = [...LOG_BUGS, ...UPLOAD_BUGS].map((bug) => ({ ...bug, caughtBy: 'crash-states' }))
