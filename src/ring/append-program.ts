@@ -20,7 +20,8 @@ export interface AppendOperation {
   /**
    * Appends an entry of `length` bytes that stand at `from`; `length` is at most {@link MAX_SHORT_BYTES}. `ticks` is the caller's clock, `record` the address
    * of its record, whose phase is `phase`; it is two more afterwards. Returns the sequence, and leaves the ticks in the record; or returns 0, having
-   * changed nothing else: there is no room, or the log has ended.
+   * changed nothing else: there is no room, or the log has ended. May throw: every turn of a loop looks for interrupts, and that may find the stack too
+   * full; the record tells what is owed then.
    */
   append(from: number, length: number, ticks: number, record: number, phase: number): number
 }
@@ -62,6 +63,7 @@ export function appendProgram(slotCount: number, ringBytes: number): Definition 
     code: [
       ...set(BYTES, i32.add(get(LENGTH), constant(FRAME_OVERHEAD))),
       ...set(WANT, i64.truncate(get(TICKS))),
+      ...i32.store(get(RECORD_ADDRESS), constant(0), RECORD.owed * 4),
       // [enter]
       ...i32.store(get(RECORD_ADDRESS), i32.add(get(PHASE), constant(1)), RECORD.phase * 4),
       ...block(
@@ -106,6 +108,7 @@ function claim(slotCount: number, ringBytes: number): Code {
     leaveIf(i64.notEqual(get(SEEN), get(CLAIM)), 0),
     set(SLOT, i32.add(constant(SLOTS_OFFSET), i32.shiftLeft(i32.and(get(LOW), constant(slotCount - 1)), constant(Math.log2(SLOT_WORDS * 4))))),
     i32.store(get(SLOT), i32.and(get(START), constant(POSITION_MASK)), SLOT_START * 4),
+    i32.store(get(RECORD_ADDRESS), i32.add(i32.shiftLeft(i32.and(get(LOW), constant(slotCount - 1)), constant(Math.log2(SLOT_WORDS))), constant(SLOT_MARK)), RECORD.owed * 4),
   )
 }
 
@@ -130,7 +133,10 @@ function fillFrame(slotCount: number, ringBytes: number): Code {
 
 /** [publish] */
 function publish(): Code {
-  return atomic.store(get(SLOT), get(MARKED), SLOT_MARK * 4)
+  return [
+    ...atomic.store(get(SLOT), get(MARKED), SLOT_MARK * 4),
+    ...i32.store(get(RECORD_ADDRESS), constant(0), RECORD.owed * 4),
+  ]
 }
 
 /** [wake] */

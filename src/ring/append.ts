@@ -58,14 +58,28 @@ export function appendStretch(ring: Ring, record: ProducerRecord, stretch: Stret
 }
 
 /** All of it in one operation (append-program.ts). False: there is no room, or the log has ended, or there is no WebAssembly. */
-function appendShort({ operations, words }: Ring, record: ProducerRecord, { bytes, shortAddress }: Stretch, claim: Claim, ticks: number): boolean {
+function appendShort(ring: Ring, record: ProducerRecord, { bytes, shortAddress }: Stretch, claim: Claim, ticks: number): boolean {
+  const { operations, words } = ring
   if (operations === undefined) return false
-  const sequence = operations.append(shortAddress, bytes - FRAME_OVERHEAD, ticks, record.address, record.phase)
-  record.phase = (record.phase + 2) | 0
-  if (sequence === 0) return false
-  claim.sequence = sequence
-  claim.ticks = words[record.ticksIndex + 1]! * 2 ** 32 + (words[record.ticksIndex]! >>> 0)
-  return true
+  const { phase } = record
+  record.phase = (phase + 2) | 0
+  let isDone = false
+  try {
+    const sequence = operations.append(shortAddress, bytes - FRAME_OVERHEAD, ticks, record.address, phase)
+    isDone = true
+    if (sequence === 0) return false
+    claim.sequence = sequence
+    claim.ticks = words[record.ticksIndex + 1]! * 2 ** 32 + (words[record.ticksIndex]! >>> 0)
+    return true
+  } finally {
+    // As below.
+    if (!isDone) {
+      const owed = words[record.owedIndex]!
+      if (owed !== 0) ring.slots[owed] = (MARK.abortedEntry << MARK_SHIFT) | bytes
+      words[record.owedIndex] = 0
+      words[record.phaseIndex] = record.phase
+    }
+  }
 }
 
 function appendThroughRing(ring: Ring, record: ProducerRecord, stretch: Stretch, claim: Claim, ticks: number): number {

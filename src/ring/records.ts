@@ -26,6 +26,7 @@ export interface ProducerRecord {
   /** Its place in the shared memory, in bytes. */
   readonly address: number
   readonly phaseIndex: number
+  readonly owedIndex: number
   readonly ticksIndex: number
   phase: number
   /** What the thread has claimed and not published yet. */
@@ -64,7 +65,10 @@ export function attachRecord(ring: Ring, identity: ThreadIdentity, isDead: Death
   atomics.store(words, base + RECORD.thread, identity.thread)
   // The phase goes on from where the last owner left it, so that "changed" always means "has moved on".
   const phaseIndex = base + RECORD.phase
-  return { index, thread: identity.thread, address: base * 4, phaseIndex, ticksIndex: base + RECORD.ticks, phase: atomics.load(words, phaseIndex), debt: { slot: 0, ringBytes: 0, count: 0, hasArena: false } }
+  return {
+    index, thread: identity.thread, address: base * 4, phaseIndex, owedIndex: base + RECORD.owed, ticksIndex: base + RECORD.ticks,
+    phase: atomics.load(words, phaseIndex), debt: { slot: 0, ringBytes: 0, count: 0, hasArena: false },
+  }
 }
 
 /** [attach] One compare-and-set reserves a free record for the caller. */

@@ -164,10 +164,10 @@ export const MAX_RECORDS = 1024
 export const RECORD_WORDS = LINE
 export const RECORD_BASE = 16384 / 4
 /**
- * Within a record: the thread's id (0: the record is free), its start time, its phase, a mark that its end was seen; and, for the thread itself, the
- * relative ticks of its last short entry (64 bits).
+ * Within a record: the thread's id (0: the record is free), its start time, its phase, a mark that its end was seen. And two words of the thread's own,
+ * about its last short entry: where in the slots the mark is that it owes, or 0; and its relative ticks (64 bits).
  */
-export const RECORD = { thread: 0, startLow: 1, startHigh: 2, phase: 3, dead: 4, ticks: 6 } as const
+export const RECORD = { thread: 0, startLow: 1, startHigh: 2, phase: 3, dead: 4, owed: 5, ticks: 6 } as const
 
 /** One cursor a consumer; see cursors.ts. */
 export const CURSOR_BASE = RECORD_BASE + MAX_RECORDS * RECORD_WORDS

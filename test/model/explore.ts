@@ -109,7 +109,6 @@ export class ModelMemory implements AtomicsSeam {
   }
 
   load = (words: Int32Array, index: number): number => words[index]!
-
   store = (words: Int32Array, index: number, value: number): number => {
     this.put(words, index, value)
     return value

@@ -220,9 +220,9 @@ function* append({ code, program, ring: shared }: Stage, record: ProducerRecord,
   const { append: label, bytes = 32, ticks = 10, full, throws = false } = action
   const claim = { sequence: 0, start: 0, ticks: 0, backlog: 0 }
   const count = label.split('+').length
-  const isShort = program !== undefined && count === 1 && !throws && bytes <= shared.maxStretchBytes
+  const isShort = program !== undefined && count === 1 && bytes <= shared.maxStretchBytes
   const data = Buffer.concat([Buffer.from(label)], bytes - FRAME_OVERHEAD)
-  const operations = isShort ? { append: (...parameters: number[]) => runProgram(program, shared, data, parameters) } as never : undefined
+  const operations = isShort ? { append: (...parameters: number[]) => runProgram(program, shared, data, parameters, throws ? SEEDED : undefined) } as never : undefined
   const ring: Ring = { ...shared, operations }
   const stretch = { bytes, count, shortAddress: isShort ? SCRATCH_OFFSET : 0, fill: fillWith(label, bytes, throws) as never }
   const made = (status: Appended['status']): Appended => ({ label, status, sequence: claim.sequence, ticks: claim.ticks })
@@ -391,9 +391,10 @@ function judge(stage: Stage, endings: readonly Ending[]): string {
 }
 
 function checkAppended({ label, status, sequence, ticks }: Appended, taken: readonly Taken[], state: number): string[] {
-  if (status === 'full' || status === 'refused' || status === 'unattached') {
+  // What throws within the one operation does not know its sequence.
+  if (status === 'full' || status === 'refused' || status === 'unattached' || (status === 'threw' && sequence === 0)) {
     if (taken.some((one) => one.label === label.split('+')[0])) throw new Error(`${label} was ${status}, and is there`)
-    return [`${label}:${status}`]
+    return status === 'threw' ? [] : [`${label}:${status}`]
   }
   for (const [index, name] of label.split('+').entries()) {
     const found = taken.find((one) => one.sequence === sequence + index)

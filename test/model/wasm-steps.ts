@@ -23,9 +23,13 @@ interface Instruction {
 const BULK = 0x1000
 const THREADS = 0x2000
 
-/** Runs `definition` in a ring's memory; `scratch` is what stands where the scratch of threads begins. */
-export function* runProgram({ locals, code }: Definition, ring: Ring, scratch: Uint8Array, parameters: readonly Value[]): Steps<Value> {
+/**
+ * Runs `definition` in a ring's memory; `scratch` is what stands where the scratch of threads begins. With `thrown` it throws that at its third loop, as
+ * an engine may that finds the stack full when it looks for interrupts.
+ */
+export function* runProgram({ locals, code }: Definition, ring: Ring, scratch: Uint8Array, parameters: readonly Value[], thrown?: Error): Steps<Value> {
   const program = decode(code)
+  const throwing = thrown === undefined ? undefined : program.filter(({ opcode }) => opcode === 0x03)[2]
   const stack: Value[] = []
   const values: Value[] = [...parameters, ...locals.map((type) => type === I64 ? 0n : 0)]
   /** Open blocks: where a jump to each leads. */
@@ -33,6 +37,7 @@ export function* runProgram({ locals, code }: Definition, ring: Ring, scratch: U
   const pop = <Kind extends Value>(): Kind => stack.pop() as Kind
   for (let at = 0; at < program.length; at++) {
     const { opcode, operand, end } = program[at]!
+    if (program[at] === throwing) throw thrown!
     const jump = (depth: number): void => {
       open.length -= depth
       const target = open.pop()!

@@ -40,7 +40,7 @@ const LOG_BUGS: readonly Omit<SeededBug, 'caughtBy'>[] = [
   },
   {
     name: 'a producer that failed to fill its entry is waited for',
-    patches: [{ file: 'ring/append.js', from: 'finally {', to: 'catch (error) { throw error; } if (false) {' }],
+    patches: [{ file: 'ring/append.js', within: 'appendStretch', from: 'finally {', to: 'catch (error) { throw error; } if (false) {' }],
     shows: /ring protocol violated|close does not come to an end/,
   },
   {

@@ -207,6 +207,12 @@ const PROGRAM_MUTATIONS: { readonly [name: string]: Mutation } = {
   'phase odd when nothing is owed': {
     model: 'one entry each, one producer dies', shows: LOST_WAKE_UP, patches: [mutateProgram('appendProgram', 'leaveRecord(), giveBack', 'giveBack')],
   },
+  'phase odd after a throw': {
+    model: 'a fill throws, and the other producer dies', shows: LOST_WAKE_UP, patches: [mutate('ring/append', 'appendShort', 'words[record.phaseIndex] = record.phase;', '')],
+  },
+  'not aborted after a throw': {
+    model: 'a fill throws', shows: VIOLATION, patches: [mutate('ring/append', 'appendShort', /if \(owed !== 0\)\s*ring\.slots[^;]*;/, '')],
+  },
 }
 
 const CURSOR_MUTATIONS: { readonly [name: string]: Mutation } = {
