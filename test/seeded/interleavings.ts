@@ -202,7 +202,7 @@ const PROGRAM_MUTATIONS: { readonly [name: string]: Mutation } = {
   },
   'no time floor': { model: 'one entry each', shows: /timestamp/, patches: [mutateProgram('claim', 'raise(word(WORD.floor), WANT, FLOOR, SEEN)', 'set(FLOOR, get(WANT))')] },
   'phase not odd while something is owed': {
-    model: 'one entry each, one producer dies', shows: VIOLATION, patches: [mutateProgram('appendProgram', /\.\.\.i32\.store\(get\(RECORD_ADDRESS\)[^\n]*/, '')],
+    model: 'one entry each, one producer dies', shows: VIOLATION, patches: [mutateProgram('appendProgram', /\.\.\.i32\.store\(get\(RECORD_ADDRESS\), i32\.add[^\n]*/, '')],
   },
   'phase odd when nothing is owed': {
     model: 'one entry each, one producer dies', shows: LOST_WAKE_UP, patches: [mutateProgram('appendProgram', 'leaveRecord(), giveBack', 'giveBack')],
