@@ -8,7 +8,8 @@ import { whenOver } from './leftovers.js'
 
 const MIB = 2 ** 20
 
-function run(command: string, ...args: readonly string[]): void {
+/** Runs a command of the system; throws with what it said if it fails. */
+export function run(command: string, ...args: readonly string[]): void {
   execFileSync(command, args, { stdio: ['ignore', 'ignore', 'pipe'] })
 }
 
