@@ -17,6 +17,7 @@ const KILL_BUGS: readonly Bug[] = [
   {
     name: 'kill: the torn tail is not cut',
     patches: [
+      { file: 'recovery/recover.js', from: 'copyBytes(source, copy, 0, scan.endOffset);', to: 'copyBytes(source, copy, 0, verdict.facts.fileBytes);' },
       { file: 'recovery/recover.js', from: 'file.truncate(scan.endOffset);', to: '' },
       { file: 'segment/seal.js', from: 'file.truncate(bytes);', to: '' },
     ],
@@ -51,7 +52,10 @@ const FAILING_SYNC_BUGS: readonly Bug[] = [
   { name: 'failing sync: it is tried again', patches: [{ file: WRITER, from: SYNC, to: `try { ${SYNC} } catch { ${SYNC} }` }] },
   { name: 'failing sync: it is passed over', patches: [{ file: WRITER, from: SYNC, to: `try { ${SYNC} } catch { ; }` }] },
   { name: 'failing sync: it is taken for a full disk', patches: [{ file: 'disk/disk.js', from: " && !syscall.includes('sync')", to: '' }] },
-  { name: 'failing sync: recovery does not write again what it may have left out', patches: [{ file: 'recovery/recover.js', from: 'offset < scan.endOffset;) {', to: 'offset < 0;) {' }] },
+  {
+    name: 'failing sync: recovery writes what it may have left out again over the same blocks',
+    patches: [{ file: 'recovery/recover.js', from: 'rewriteFrom < scan.endOffset ? sealCopy', to: 'false ? sealCopy' }],
+  },
   { name: 'failing sync: what was written is acknowledged when the log fails', patches: [{ file: WRITER, from: 'this.#tails.tail?.abandon();', to: 'acknowledge(this.#ring, this.#written);' }] },
 ]
 
