@@ -8,7 +8,7 @@ import { closeSync, fdatasyncSync, mkdtempSync, openSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { whenOver } from './leftovers.js'
-import { run } from './small-disk.js'
+import { run, unmountWholly } from './small-disk.js'
 
 const MIB = 2 ** 20
 /** What the file system thinks it has. */
@@ -51,7 +51,7 @@ export class ThinDisk {
 
   /** The page cache is emptied: what is read from now on is what the disk has. Nobody may have a file open. */
   forget(): void {
-    run('umount', this.path)
+    unmountWholly(this.path, this.#image)
     this.#mounted.delete(this.path)
     this.#mount()
   }
