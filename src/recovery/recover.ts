@@ -3,14 +3,17 @@
  * anywhere and done again. The caller holds the directory's lock.
  */
 
+import { join } from 'node:path'
 import { isDiskFull, type Disk, type DiskFile } from '../disk/disk.js'
 import { invariant, WalError } from '../errors.js'
-import type { SegmentName } from '../format/segment-name.js'
+import { spareName, type SegmentName } from '../format/segment-name.js'
 import type { Cursor } from '../format/trailer-layout.js'
 import { writeFinalHeader, writeIndex, type SegmentContent } from '../segment/seal.js'
 import { gatherFacts, isTailStale } from './facts.js'
 import { salvageDirectory, type LostSequences, type SalvageReport } from './salvage.js'
 import { judge, type Damage, type Judgement, type Verdict } from './verdict.js'
+
+const COPY_BYTES = 1 << 20
 
 /** What opening found and did. */
 export interface RecoveryReport {
@@ -99,7 +102,7 @@ export function recover(disk: Disk, directory: string, salvages = false, mayStay
     if (verdict.kind === 'remove') {
       noteCut(cuts, verdict.facts.path, 0, verdict.facts.fileBytes, 'no valid header or first trailer', false)
     } else if (verdict.kind === 'seal') {
-      segments.push(segmentOf(verdict, rewriteAndSeal(disk, verdict, cuts, mayStayOpen)))
+      segments.push(segmentOf(verdict, rewriteAndSeal(disk, directory, verdict, cuts, mayStayOpen)))
       entries += verdict.facts.scan!.entryCount
     } else if (verdict.kind === 'keep') {
       segments.push(segmentOf(verdict, verdict.facts.fileBytes))
@@ -111,6 +114,8 @@ export function recover(disk: Disk, directory: string, salvages = false, mayStay
     durationMs: performance.now() - startMs,
   })
 }
+
+type SealVerdict = Extract<Verdict, { kind: 'seal' }>
 
 function segmentOf({ facts: { name, path, foreign }, firstSequence, lastSequence }: Extract<Verdict, { kind: 'keep' | 'seal' }>, bytes: number): RecoveredSegment {
   return { name, path, firstSequence, lastSequence, bytes, isOwn: foreign === undefined }
@@ -132,45 +137,78 @@ function describe(
 }
 
 /**
- * 1. Write every byte between the proof and the chain's end again: after a failed sync the page cache shows bytes
- *    as intact that the disk never got, and the next sync says that all is well.
- * 2. Cut, and sync both. 3. Seal.
+ * What is in doubt is written again, from the proof to the chain's end: after a failed sync the page cache shows bytes as intact that the disk
+ * never got, and the next sync says that all is well. And it is written into a new file. Over the same blocks it would not help: ext4 keeps
+ * blocks whose first write has failed as unwritten ones, so that what is written over them later, and synced without an error, reads as zeros
+ * once the page cache is gone.
+ *
+ * 1. Copy the chain to a spare name, sync it, seal it. 2. Rename it over the old file. 3. Sync the directory.
+ *
+ * With nothing in doubt: cut, sync, seal. Without room for a copy it is written again where it is: better than not at all.
  */
-function rewriteAndSeal(disk: Disk, verdict: Extract<Verdict, { kind: 'seal' }>, cuts: RecoveryCut[], mayStayOpen: boolean): number {
-  const scan = verdict.facts.scan!
-  const file = disk.open(verdict.facts.path, 'write')
+function rewriteAndSeal(disk: Disk, directory: string, verdict: SealVerdict, cuts: RecoveryCut[], mayStayOpen: boolean): number {
+  const { facts, rewriteFrom } = verdict
+  const scan = facts.scan!
+  const cutBytes = facts.fileBytes - scan.endOffset
+  const isUnfinishedSeal = scan.fault === 'index'
+  if (cutBytes > 0 && !isUnfinishedSeal) {
+    const isUnused = scan.isTailZero || isTailStale(facts)
+    noteCut(cuts, facts.path, scan.endOffset, cutBytes, scan.isTailZero ? 'zeros' : isUnused ? 'stale' : scan.fault, !isUnused)
+  }
+  const copiedBytes = rewriteFrom < scan.endOffset ? sealCopy(disk, directory, verdict) : undefined
+  if (copiedBytes !== undefined) return copiedBytes
+  const file = disk.open(facts.path, 'write')
   try {
-    const block = Buffer.allocUnsafeSlow(Math.max(1, Math.min(1 << 20, scan.endOffset - verdict.rewriteFrom)))
-    for (let offset = verdict.rewriteFrom; offset < scan.endOffset;) {
-      const count = file.read(block.subarray(0, Math.min(block.length, scan.endOffset - offset)), offset)
-      invariant(count > 0, `${file.path} still reaches to byte ${scan.endOffset}`)
-      file.write([block.subarray(0, count)], offset)
-      offset += count
-    }
+    copyBytes(file, file, rewriteFrom, scan.endOffset)
     file.truncate(scan.endOffset)
     file.sync()
-    const cutBytes = verdict.facts.fileBytes - scan.endOffset
-    const isUnfinishedSeal = scan.fault === 'index'
-    if (cutBytes > 0 && !isUnfinishedSeal) {
-      const isUnused = scan.isTailZero || isTailStale(verdict.facts)
-      noteCut(cuts, verdict.facts.path, scan.endOffset, cutBytes, scan.isTailZero ? 'zeros' : isUnused ? 'stale' : scan.fault, !isUnused)
-    }
-    const content: SegmentContent = {
-      uuid: verdict.facts.name.uuid,
-      firstSequence: verdict.firstSequence,
-      lastSequence: verdict.lastSequence,
-      firstTicks: scan.firstTicks,
-      lastTicks: scan.lastTicks,
-      entryCount: scan.entryCount,
-      endOffset: scan.endOffset,
-      lastTrailerOffset: scan.lastTrailerOffset,
-      cursorTrailerOffset: scan.cursorTrailerOffset,
-      index: scan.index,
-    }
-    return seal(file, content, mayStayOpen)
+    return seal(file, contentOf(verdict), mayStayOpen)
   } finally {
     file.close()
   }
+}
+
+/** Undefined: there is no room for it. */
+function sealCopy(disk: Disk, directory: string, verdict: SealVerdict): number | undefined {
+  const { path, name, scan } = verdict.facts
+  const spare = join(directory, spareName(name))
+  if (disk.list(directory).includes(spareName(name))) disk.remove(spare)
+  const source = disk.open(path, 'read')
+  try {
+    const copy = disk.create(spare)
+    let bytes: number
+    try {
+      copyBytes(source, copy, 0, scan!.endOffset)
+      copy.sync()
+      bytes = seal(copy, contentOf(verdict), false)
+    } finally {
+      copy.close()
+    }
+    disk.rename(spare, path)
+    disk.syncDirectory(directory)
+    return bytes
+  } catch (error) {
+    if (!isDiskFull(error)) throw error
+    if (disk.list(directory).includes(spareName(name))) disk.remove(spare)
+    return undefined
+  } finally {
+    source.close()
+  }
+}
+
+function copyBytes(from: DiskFile, to: DiskFile, start: number, end: number): void {
+  const block = Buffer.allocUnsafeSlow(Math.max(1, Math.min(COPY_BYTES, end - start)))
+  for (let offset = start; offset < end;) {
+    const count = from.read(block.subarray(0, Math.min(block.length, end - offset)), offset)
+    invariant(count > 0, `${from.path} still reaches to byte ${end}`)
+    to.write([block.subarray(0, count)], offset)
+    offset += count
+  }
+}
+
+function contentOf({ facts: { name, scan }, firstSequence, lastSequence }: SealVerdict): SegmentContent {
+  const { firstTicks, lastTicks, entryCount, endOffset, lastTrailerOffset, cursorTrailerOffset, index } = scan!
+  return { uuid: name.uuid, firstSequence, lastSequence, firstTicks, lastTicks, entryCount, endOffset, lastTrailerOffset, cursorTrailerOffset, index }
 }
 
 function seal(file: DiskFile, content: SegmentContent, mayStayOpen: boolean): number {

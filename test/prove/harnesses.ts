@@ -20,4 +20,6 @@ export const HARNESSES: readonly HarnessEntry[] = [
   { name: 'kill', about: 'SIGKILL loses nothing that was acknowledged', alone: false, load: () => import('./kill.js') },
   { name: 'queue-kill', about: 'SIGKILL loses no file and no durable commit', alone: false, load: () => import('./queue-kill.js') },
   { name: 'power-cuts', about: 'nor does a power cut of a real file system', alone: false, load: () => import('./power-cuts.js') },
+  { name: 'failing-syncs', about: 'a failed sync is final, and loses nothing', alone: false, load: () => import('./failing-syncs.js') },
+  { name: 'full-disk', about: 'on a full disk nothing that was accepted is lost', alone: false, load: () => import('./full-disk.js') },
 ]

@@ -51,6 +51,7 @@ const LOG_BUGS: readonly Omit<SeededBug, 'caughtBy'>[] = [
   {
     name: 'the torn tail is not cut',
     patches: [
+      { file: 'recovery/recover.js', from: 'copyBytes(source, copy, 0, scan.endOffset);', to: 'copyBytes(source, copy, 0, verdict.facts.fileBytes);' },
       { file: 'recovery/recover.js', from: 'file.truncate(scan.endOffset);', to: '' },
       { file: 'segment/seal.js', from: 'file.truncate(bytes);', to: '' },
     ],
@@ -58,7 +59,10 @@ const LOG_BUGS: readonly Omit<SeededBug, 'caughtBy'>[] = [
   },
   {
     name: 'recovery does not write again what a failed sync may have left out',
-    patches: [{ file: 'recovery/recover.js', from: 'offset < scan.endOffset;) {', to: 'offset < 0;) {' }],
+    patches: [
+      { file: 'recovery/recover.js', from: 'rewriteFrom < scan.endOffset ? sealCopy', to: 'false ? sealCopy' },
+      { file: 'recovery/recover.js', from: 'copyBytes(file, file, rewriteFrom, scan.endOffset);', to: '' },
+    ],
     shows: BROKEN,
   },
   {
@@ -71,6 +75,7 @@ const LOG_BUGS: readonly Omit<SeededBug, 'caughtBy'>[] = [
   {
     name: 'recovery does not sync what it has cut and sealed',
     patches: [
+      { file: 'recovery/recover.js', from: 'copy.sync();', to: '' },
       { file: 'recovery/recover.js', from: 'file.truncate(scan.endOffset);\n        file.sync();', to: 'file.truncate(scan.endOffset);' },
       { file: 'segment/seal.js', from: 'file.truncate(bytes);\n    file.sync();', to: 'file.truncate(bytes);' },
     ],
@@ -78,7 +83,12 @@ const LOG_BUGS: readonly Omit<SeededBug, 'caughtBy'>[] = [
   },
   {
     name: 'the directory is not synced after a torn segment was removed',
-    patches: [{ file: 'recovery/recover.js', from: 'disk.syncDirectory(directory);', to: ';' }],
+    patches: [{ file: 'recovery/recover.js', from: 'if (isChanged)\n        disk.syncDirectory(directory);', to: '' }],
+    shows: BROKEN,
+  },
+  {
+    name: 'the directory is not synced after a recovered segment has taken its place',
+    patches: [{ file: 'recovery/recover.js', from: 'disk.rename(spare, path);\n        disk.syncDirectory(directory);', to: 'disk.rename(spare, path);' }],
     shows: BROKEN,
   },
   {

@@ -1,7 +1,8 @@
 // A thread that does with its producer what it is told, and answers: see producer-thread.ts.
 import { parentPort, workerData } from 'node:worker_threads'
-import { attachProducer, openLog } from '../../dist/src/index.js'
+import { load } from './library.mjs'
 
+const { attachProducer, openLog } = await load('index.js')
 let producer = workerData.handle === undefined ? undefined : attachProducer(workerData.handle)
 
 const acts = {

@@ -1,9 +1,9 @@
-/** Other threads of a test, each with a producer of its own, obeying one call at a time or several at once. */
+/** Other threads of a test or a harness, each with a producer of its own, obeying one call at a time or several at once. */
 
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
-import { onTestFinished } from 'vitest'
 import type { LogHandle } from '../../dist/src/index.js'
+import { whenOver } from './leftovers.js'
 
 const SCRIPT = new URL('./producer-thread.mjs', import.meta.url)
 
@@ -24,7 +24,7 @@ export class RemoteFailure extends Error {
   }
 }
 
-/** A thread that obeys; terminated when the calling test is over. */
+/** A thread that obeys; terminated when the test or harness is over. */
 export class ProducerThread {
   readonly worker: Worker
   #nextId = 1
@@ -32,7 +32,7 @@ export class ProducerThread {
 
   static async start(handle?: LogHandle): Promise<ProducerThread> {
     const thread = new ProducerThread(new Worker(SCRIPT, { workerData: { handle } }))
-    onTestFinished(async () => void (await thread.worker.terminate()))
+    whenOver(async () => void (await thread.worker.terminate()))
     await once(thread.worker, 'message')
     return thread
   }

@@ -8,8 +8,25 @@ import { whenOver } from './leftovers.js'
 
 const MIB = 2 ** 20
 
-function run(command: string, ...args: readonly string[]): void {
+/** Runs a command of the system; throws with what it said if it fails. */
+export function run(command: string, ...args: readonly string[]): void {
   execFileSync(command, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+}
+
+const PAUSE_MS = 20
+const MOST_PAUSES = 500
+
+/**
+ * Unmounts an image, and waits until it is: a process that has its own view of all mounts (made while this one was there) holds it as long as it
+ * lives, and to mount it again would only show it as it was.
+ */
+export function unmountWholly(path: string, image: string): void {
+  run('umount', path)
+  const pause = new Int32Array(new SharedArrayBuffer(4))
+  for (let pauses = 0; execFileSync('losetup', ['-j', image], { encoding: 'utf8' }) !== ''; pauses++) {
+    if (pauses === MOST_PAUSES) throw new Error(`${path} is unmounted, and somebody else still holds ${image}`)
+    Atomics.wait(pause, 0, 0, PAUSE_MS)
+  }
 }
 
 /** A mounted disk; gone when the test or harness is over, also when that failed. */
@@ -45,7 +62,7 @@ export class SmallDisk {
 
   /** The power is on again. Nobody may have a file open. */
   restart(): void {
-    run('umount', this.path)
+    unmountWholly(this.path, this.#image)
     run('mount', '-o', 'loop', this.#image, this.path)
   }
 
