@@ -17,7 +17,7 @@
  *
  * Valid by itself iff (1) the frame is valid with sequence 0 and the letters; (2) UUID and offset are those of the
  * place where it stands; (3) 128 <= batch start <= offset; (4) first >= 1 and last >= first - 1; (5) durable <= last;
- * (6) the cursors fill the rest exactly, names 1 to 255 bytes, at most 4,096 of them.
+ * (6) the cursors fill the rest exactly, names 1 to 255 bytes of UTF-8, at most 4,096 of them.
  *
  * Valid in the chain iff also (7) the batch starts where the previous trailer ended, or at 128 for the first, which
  * has no batch and carries all cursors; (8) frames tile the batch exactly from first to last; (9) first = previous
@@ -25,6 +25,7 @@
  * chain so that no byte of an earlier use of the same blocks can join it.
  */
 
+import { isUtf8 } from 'node:buffer'
 import { encodeControlFrame } from './control-layout.js'
 import { FRAME_DATA, FRAME_OVERHEAD } from './frame-layout.js'
 import { getUint64, setUint64 } from './integers.js'
@@ -154,8 +155,10 @@ function decodeCursors(bytes: Uint8Array, view: DataView, from: number, to: numb
     if (nameBytes < 1 || nameBytes > MAX_CURSOR_NAME_BYTES || to - at < CURSOR_OVERHEAD + nameBytes) return null
     const sequence = getUint64(view, at + 2 + nameBytes)
     if (Number.isNaN(sequence)) return null
-    const name = Buffer.from(bytes.buffer, bytes.byteOffset + at + 2, nameBytes).toString('utf8')
-    cursors.push({ name, sequence, epoch: view.getUint32(at + 10 + nameBytes, true) })
+    const name = Buffer.from(bytes.buffer, bytes.byteOffset + at + 2, nameBytes)
+    // Else two names could read as one, and a name be longer than it may be when it is written again.
+    if (!isUtf8(name)) return null
+    cursors.push({ name: name.toString('utf8'), sequence, epoch: view.getUint32(at + 10 + nameBytes, true) })
     at += CURSOR_OVERHEAD + nameBytes
   }
   return at === to ? cursors : null

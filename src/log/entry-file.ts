@@ -44,7 +44,8 @@ export function decodeFileInfo(data: Buffer): FileInfo | undefined {
     return undefined // Anybody may append any bytes.
   }
   const { uuid, bytes, sha256, metadata = null } = info ?? {}
-  const isSound = /^[0-9a-f]{32}$/.test(String(uuid)) && Number.isSafeInteger(bytes) && bytes! >= 0 && /^[0-9a-f]{64}$/.test(String(sha256))
+  const isHex = (value: unknown, digits: number): boolean => typeof value === 'string' && value.length === digits && /^[0-9a-f]+$/.test(value)
+  const isSound = isHex(uuid, 32) && Number.isSafeInteger(bytes) && bytes! >= 0 && isHex(sha256, 64)
   return isSound ? { uuid: uuid!, bytes: bytes!, sha256: sha256!, metadata } : undefined
 }
 

@@ -65,6 +65,7 @@ function isInfo(value: unknown): value is DeadLetterInfo {
   if (value === null || typeof value !== 'object') return false
   const { consumer, sequence, timestamp, attempts, error } = value as Partial<DeadLetterInfo>
   const isError = typeof error === 'object' && error !== null && typeof error.name === 'string' && typeof error.message === 'string'
+    && ['undefined', 'string'].includes(typeof error.code) && ['undefined', 'string'].includes(typeof error.stack)
   return typeof consumer === 'string' && Number.isSafeInteger(sequence) && Number.isFinite(timestamp) && Number.isSafeInteger(attempts) && isError
 }
 

@@ -21,6 +21,8 @@ export interface SegmentFacts {
   readonly path: string
   readonly fileBytes: number
   readonly header: SegmentHeader | HeaderFault | 'stale'
+  /** With a stale header: what it says. */
+  readonly staleHeader: SegmentHeader | undefined
   /** Of a sealed segment: its index, its first trailer, and the last trailer that carries cursors. */
   readonly sealed: SealedFacts | undefined
   /** Of any other: what a scan of all its bytes found. */
@@ -48,9 +50,9 @@ export interface SealedFacts {
   readonly cursors: readonly Cursor[] | undefined
 }
 
-/** Whether what stands behind the last batch is what an earlier segment left in the same file. */
+/** Whether what stands behind the last batch is what an earlier segment left in the same file, and nothing of a next batch. */
 export function isTailStale({ header, scan }: SegmentFacts): boolean {
-  return typeof header !== 'string' && header.recycled === true && scan?.beginsBatch === false
+  return typeof header !== 'string' && header.recycled === true && scan?.beginsBatch === false && !scan.hasStrayTrailer
 }
 
 /** Reads the facts of all segments in a directory. Blocks; linear in the bytes that are not sealed. */
@@ -78,6 +80,7 @@ export function readFacts(disk: Disk, directory: string, name: SegmentName, prog
     return {
       name, path, fileBytes, foreign,
       header: isStale ? 'stale' : header,
+      staleHeader: isStale ? header : undefined,
       sealed: isStale ? undefined : sealed,
       scan: isRead ? undefined : scanSegment(file, name.uuid, fileBytes, progress),
     }

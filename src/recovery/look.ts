@@ -113,10 +113,11 @@ function doubtsOf(disk: Disk, judgement: Judgement): Doubt[] {
 
 function repairsOf(disk: Disk, verdict: Exclude<Verdict, { kind: 'corrupt' }>): VerifyRepair[] {
   if (verdict.kind === 'keep') return []
-  const { path: file, fileBytes, header, scan } = verdict.facts
+  const { path: file, fileBytes, header } = verdict.facts
+  const scan = verdict.facts.scan!
   if (verdict.kind === 'remove') {
     const reason = 'no valid header or first trailer'
-    return [{ kind: 'remove', reason, file, offset: 0, bytes: fileBytes, afterSequence: 0, mayHaveBeenAcknowledged: false }]
+    return [{ kind: 'remove', reason, file, offset: 0, bytes: fileBytes, afterSequence: 0, mayHaveBeenAcknowledged: scan.hasStrayTrailer }]
   }
   const repairs: VerifyRepair[] = []
   const afterSequence = verdict.lastSequence
@@ -124,7 +125,7 @@ function repairsOf(disk: Disk, verdict: Exclude<Verdict, { kind: 'corrupt' }>): 
     const reason = `its header is damaged (${header})`
     repairs.push({ kind: 'header', reason, file, offset: 0, bytes: 0, afterSequence, mayHaveBeenAcknowledged: false })
   }
-  const { endOffset, isTailZero, fault } = scan!
+  const { endOffset, isTailZero, fault } = scan
   if (!isTailZero && !isTailStale(verdict.facts) && !isUnfinishedSeal(disk, verdict.facts)) {
     const bytes = fileBytes - endOffset
     repairs.push({ kind: 'cut', reason: fault, file, offset: endOffset, bytes, afterSequence, mayHaveBeenAcknowledged: true })

@@ -100,7 +100,7 @@ export function recover(disk: Disk, directory: string, salvages = false, mayStay
   let entries = 0
   for (const verdict of judgement.verdicts) {
     if (verdict.kind === 'remove') {
-      noteCut(cuts, verdict.facts.path, 0, verdict.facts.fileBytes, 'no valid header or first trailer', false)
+      noteCut(cuts, verdict.facts.path, 0, verdict.facts.fileBytes, 'no valid header or first trailer', verdict.facts.scan!.hasStrayTrailer)
     } else if (verdict.kind === 'seal') {
       segments.push(segmentOf(verdict, rewriteAndSeal(disk, directory, verdict, cuts, mayStayOpen)))
       entries += verdict.facts.scan!.entryCount

@@ -84,17 +84,21 @@ export function soundAfter(
   segment: WalkedSegment, offset: number, next: number, to: number, budget = { bytes: 8 * segment.fileBytes },
 ): ResumePoint | undefined {
   const byLength = byItsLength(segment, offset, next, to)
-  // One entry lost at most: that length was right. Else it may be what is damaged, and frames go on before.
-  if (byLength !== undefined && byLength.sequence <= next + 1) return byLength
+  // Nothing is lost, or just the entry that the damaged frame says it is: that length was right. Else it may be what is damaged, and frames go on before.
+  if (byLength !== undefined && byLength.sequence <= (byLength.damagedSequence === next ? next + 1 : next)) return byLength
   return byMagic(segment, offset + 1, next, to, budget) ?? byLength
 }
 
-function byItsLength({ file, fileBytes, uuid }: WalkedSegment, offset: number, next: number, to: number): ResumePoint | undefined {
+/** Where the damaged frame's own length leads, and the sequence that it says it has. */
+function byItsLength(
+  { file, fileBytes, uuid }: WalkedSegment, offset: number, next: number, to: number,
+): ResumePoint & { readonly damagedSequence: number } | undefined {
   const head = Buffer.alloc(FRAME_DATA)
   if (file.read(head, offset) < head.length) return undefined
   const view = new DataView(head.buffer, head.byteOffset, head.length)
   const size = frameSize(view, 0, head.length, fileBytes - offset)
-  return typeof size === 'number' ? fitting({ file, fileBytes, uuid }, offset + size, next, to) : undefined
+  const found = typeof size === 'number' ? fitting({ file, fileBytes, uuid }, offset + size, next, to) : undefined
+  return found && { ...found, damagedSequence: frameSequence(view, 0) }
 }
 
 function byMagic(segment: WalkedSegment, from: number, next: number, to: number, budget: { bytes: number }): ResumePoint | undefined {

@@ -9,12 +9,12 @@
  * | --- | --- | --- |
  * | foreign (frames, no trailers) | sealed, or frames to its end | keep |
  * | foreign | otherwise | corrupt |
- * | sealed | size, index, first trailer as they must be | keep |
+ * | sealed | size, index, first trailer as they must be; and the trailer with the newest cursors, unless later segments have newer ones | keep |
  * | sealed | otherwise | corrupt |
  * | version unknown | — | corrupt |
  * | open | chain, P <= L | seal: rewrite from the proof to E, cut at E |
  * | open | chain, P > L | corrupt, L + 1 to P |
- * | open, newest | no chain, P no higher than the segment before, which is there unless this one begins with 1 | remove |
+ * | open, newest | no chain, P no higher than the segment before, which is there unless this one begins with 1; no sealed header of its own | remove |
  * | open | no chain, otherwise | corrupt |
  * | any, after another | first is not the last of the one before + 1, or names another as previous | corrupt: missing or overlapping |
  *
@@ -58,6 +58,7 @@ export interface Judgement {
 export function judge(unordered: readonly SegmentFacts[]): Judgement {
   const facts = inOrder(unordered)
   const proofs = proofsFromLater(facts)
+  const newestCursors = facts.findLastIndex((segment) => cursorsOf(segment) !== undefined)
   const verdicts: Verdict[] = []
   let lastSequence = 0
   let lastTicks = 0n
@@ -65,7 +66,7 @@ export function judge(unordered: readonly SegmentFacts[]): Judgement {
   for (const [index, segment] of facts.entries()) {
     const proof = Math.max(segment.scan?.durableSequence ?? 0, segment.scan?.strayProof ?? 0, proofs[index]!)
     const before = index === 0 ? undefined : { facts: facts[index - 1]!, lastSequence }
-    const verdict = judgeSegment(segment, { before, proof, isNewest: index === facts.length - 1 })
+    const verdict = judgeSegment(segment, { before, proof, isNewest: index === facts.length - 1, lacksCursors: index > newestCursors })
     verdicts.push(verdict)
     if (verdict.kind === 'corrupt') lastSequence = Math.max(lastSequence, verdict.damage.lastSequence)
     else if (verdict.kind !== 'remove') lastSequence = Math.max(lastSequence, verdict.lastSequence)
@@ -126,6 +127,8 @@ interface Surroundings {
   /** What is proved about this segment and all before it. */
   readonly proof: number
   readonly isNewest: boolean
+  /** Neither in it nor in a later one cursors can be read. */
+  readonly lacksCursors: boolean
 }
 
 function judgeSegment(segment: SegmentFacts, around: Surroundings): Verdict {
@@ -137,13 +140,14 @@ function judgeSegment(segment: SegmentFacts, around: Surroundings): Verdict {
     if (misplaced !== undefined) return misplaced
   }
   if (segment.foreign !== undefined) return judgeForeign(segment, segment.foreign, first!)
-  if (typeof header !== 'string' && header.sealed) return judgeSealed(segment, header)
+  if (typeof header !== 'string' && header.sealed) return judgeSealed(segment, header, around)
   const claimed = first ?? (typeof header === 'string' ? 1 : header.firstSequence)
   const lastBefore = around.before?.lastSequence ?? claimed - 1
   if (scan?.lastSequence === undefined) {
     const nothingBeforeIsLost = around.before !== undefined || lastBefore === 0
-    if (around.isNewest && nothingBeforeIsLost && around.proof <= lastBefore) return { kind: 'remove', facts: segment }
-    return corrupt(segment, `its first frames are damaged (${scan?.fault})`, scan?.faultOffset ?? 0, lastBefore + 1, Math.max(around.proof, lastBefore + 1))
+    const proof = Math.max(around.proof, sealedEnd(segment, lastBefore))
+    if (around.isNewest && nothingBeforeIsLost && proof <= lastBefore) return { kind: 'remove', facts: segment }
+    return corrupt(segment, `its first frames are damaged (${scan?.fault})`, scan?.faultOffset ?? 0, lastBefore + 1, Math.max(proof, lastBefore + 1))
   }
   if (around.proof > scan.lastSequence) {
     return corrupt(segment, `a frame is damaged (${scan.fault})`, scan.faultOffset, scan.lastSequence + 1, around.proof)
@@ -154,16 +158,27 @@ function judgeSegment(segment: SegmentFacts, around: Surroundings): Verdict {
   }
 }
 
+/**
+ * The last sequence of a sealed header that nothing else in the file goes with; 0 when it was left by a segment that had these blocks before. Such a
+ * one was removed, so it was older than all that is there: what begins behind the segment before is this very segment, of which the rest is gone.
+ */
+function sealedEnd({ staleHeader }: SegmentFacts, lastBefore: number): number {
+  return staleHeader !== undefined && staleHeader.firstSequence > lastBefore ? staleHeader.lastSequence : 0
+}
+
 function judgeForeign(segment: SegmentFacts, { lastSequence, faultOffset }: ForeignFacts, firstSequence: number): Verdict {
   if (faultOffset === undefined) return { kind: 'keep', facts: segment, firstSequence, lastSequence }
   return corrupt(segment, 'it was written elsewhere, and not all of it is frames', faultOffset, lastSequence + 1, lastSequence + 1)
 }
 
-function judgeSealed(segment: SegmentFacts, header: SegmentHeader): Verdict {
+function judgeSealed(segment: SegmentFacts, header: SegmentHeader, { lacksCursors }: Surroundings): Verdict {
   const { firstSequence: first, lastSequence: last } = header
   if (segment.fileBytes !== header.bytes) return corrupt(segment, `its size is ${segment.fileBytes} bytes, its header says ${header.bytes}`, 48, first, last)
   if (segment.sealed?.index === undefined) return corrupt(segment, 'its index is damaged', segment.fileBytes, first, last)
   if (segment.sealed.previousUuid === undefined) return corrupt(segment, 'its first trailer is damaged', 128, first, last)
+  if (lacksCursors) {
+    return corrupt(segment, 'its trailer with the cursors is damaged', segment.sealed.index.cursorTrailerOffset, first, last)
+  }
   return { kind: 'keep', facts: segment, firstSequence: first, lastSequence: last }
 }
 

@@ -22,8 +22,7 @@ export function blobName(sequence: number): string {
 
 /** The sequence in a blob's file name; undefined when it is none. */
 export function parseBlobName(name: string): number | undefined {
-  const text = BLOB_NAME.exec(name)?.[1]
-  return text === undefined ? undefined : Number(text)
+  return sequenceOf(BLOB_NAME.exec(name)?.[1])
 }
 
 /** The name of a blob that is being written. */
@@ -44,7 +43,14 @@ export function readyName(fromSequence: number, uuid: string): string {
 /** What the name of a complete blob says; undefined when it is none. */
 export function parseReadyName(name: string): { readonly fromSequence: number; readonly uuid: string } | undefined {
   const match = READY_NAME.exec(name)
-  return match === null ? undefined : { fromSequence: Number(match[1]), uuid: match[2]! }
+  const fromSequence = sequenceOf(match?.[1])
+  return match === null || fromSequence === undefined ? undefined : { fromSequence, uuid: match[2]! }
+}
+
+/** Sixteen digits may be more than a number can tell exactly: then it is no sequence. */
+function sequenceOf(text: string | undefined): number | undefined {
+  const sequence = Number(text)
+  return Number.isSafeInteger(sequence) ? sequence : undefined
 }
 
 function digits(sequence: number): string {

@@ -45,6 +45,8 @@ export interface SegmentScan {
   readonly faultOffset: number
   /** The highest durable mark of a trailer behind the chain that is valid by itself; 0 when there is none. */
   readonly strayProof: number
+  /** Whether there is such a trailer: then a batch of this segment was written behind the chain, whoever had these blocks before. */
+  readonly hasStrayTrailer: boolean
   /** Whether nothing but zeros stands behind the chain. */
   readonly isTailZero: boolean
   /**
@@ -82,7 +84,7 @@ export function scanSegment(file: DiskFile, uuid: Uint8Array, fileBytes: number,
   const behind = searchBehind(file, uuid, chain.endOffset, fileBytes)
   return {
     ...chain.result(fault === 'end' && chain.isInBatch ? 'unfinished batch' : fault!, window.offset),
-    strayProof: behind.strayProof, isTailZero: behind.isZero, beginsBatch: beginsBatch(file, chain.endOffset, chain.lastSequence + 1),
+    strayProof: behind.strayProof, hasStrayTrailer: behind.hasTrailer, isTailZero: behind.isZero, beginsBatch: beginsBatch(file, chain.endOffset, chain.lastSequence + 1),
   }
 }
 
@@ -204,7 +206,7 @@ class Chain {
     if (keep > 64) this.#batches = this.#batches.slice(keep)
   }
 
-  result(fault: ScanFault, faultOffset: number): Omit<SegmentScan, 'strayProof' | 'isTailZero' | 'beginsBatch'> {
+  result(fault: ScanFault, faultOffset: number): Omit<SegmentScan, 'strayProof' | 'hasStrayTrailer' | 'isTailZero' | 'beginsBatch'> {
     const sealed = this.#sealed
     const batches = this.#batches
     return {
@@ -237,8 +239,9 @@ LETTERS.writeUInt32LE(CONTROL_KIND.trailer)
  * blocks. A trailer's checksum is only computed where UUID and offset are its own, and never more bytes in all than
  * the file has twice over, so that planted letters cannot make this quadratic.
  */
-export function searchBehind(file: DiskFile, uuid: Uint8Array, from: number, fileBytes: number): { strayProof: number; isZero: boolean } {
+export function searchBehind(file: DiskFile, uuid: Uint8Array, from: number, fileBytes: number): { strayProof: number; hasTrailer: boolean; isZero: boolean } {
   let strayProof = 0
+  let hasTrailer = false
   let isZero = true
   let budget = 2 * fileBytes
   const block = Buffer.allocUnsafeSlow(Math.min(4 * WINDOW_BYTES, Math.max(0, fileBytes - from)))
@@ -253,16 +256,19 @@ export function searchBehind(file: DiskFile, uuid: Uint8Array, from: number, fil
       const found = readStrayTrailer(file, start, fileBytes, uuid)
       if (found === undefined) continue
       budget -= found.bytes
-      strayProof = Math.max(strayProof, found.durableSequence)
+      strayProof = Math.max(strayProof, found.durableSequence ?? 0)
+      hasTrailer ||= found.durableSequence !== undefined
     }
     if (offset + length >= fileBytes) break
     offset += Math.max(1, length - (LETTERS.length - 1))
   }
-  return { strayProof, isZero }
+  return { strayProof, hasTrailer, isZero }
 }
 
-/** The durable mark of the trailer at `start`, 0 if its checksum fails, undefined if it is not even worth computing. */
-function readStrayTrailer(file: DiskFile, start: number, fileBytes: number, uuid: Uint8Array): { durableSequence: number; bytes: number } | undefined {
+/** The durable mark of the trailer at `start`, if it is valid by itself; undefined in all if its checksum is not even worth computing. */
+function readStrayTrailer(
+  file: DiskFile, start: number, fileBytes: number, uuid: Uint8Array,
+): { durableSequence: number | undefined; bytes: number } | undefined {
   const head = Buffer.alloc(TRAILER_BYTES)
   if (file.read(head, start) < TRAILER_BYTES || head.readUInt32LE(0) !== FRAME_MAGIC) return undefined
   const view = new DataView(head.buffer, head.byteOffset, head.length)
@@ -271,8 +277,8 @@ function readStrayTrailer(file: DiskFile, start: number, fileBytes: number, uuid
   const whole = Buffer.allocUnsafeSlow(size)
   if (file.read(whole, start) < size) return undefined
   const wholeView = new DataView(whole.buffer, whole.byteOffset, size)
-  if (checkFrame(whole, wholeView, 0, size, size) !== size) return { durableSequence: 0, bytes: size }
-  return { durableSequence: decodeTrailer(whole, wholeView, 0, size, start, uuid)?.durableSequence ?? 0, bytes: size }
+  if (checkFrame(whole, wholeView, 0, size, size) !== size) return { durableSequence: undefined, bytes: size }
+  return { durableSequence: decodeTrailer(whole, wholeView, 0, size, start, uuid)?.durableSequence, bytes: size }
 }
 
 function isAllZero(bytes: Buffer): boolean {

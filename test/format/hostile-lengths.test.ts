@@ -113,6 +113,14 @@ test('a cursor whose name is empty, too long or beyond the trailer is refused', 
   }
 })
 
+test('a cursor whose name is no UTF-8 is refused: two such names could read as one', () => {
+  for (const byte of [0x80, 0xc0, 0xff]) {
+    const trailer = encodeTrailer(TRAILER, 0, 0)
+    trailer[24 + 90] = byte
+    expect(decodeTrailer(trailer, viewOf(trailer), 0, trailer.length, 128, ID), String(byte)).toBeUndefined()
+  }
+})
+
 test('numbers beyond 2^53 in a header, trailer or index are refused, not rounded', () => {
   const header = encodeSegmentHeader({ ...tailHeader(1), lastSequence: 1, entryCount: 1, bytes: 500, sealed: true })
   const fields = [8, 16, 40, 48]

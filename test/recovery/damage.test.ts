@@ -1,15 +1,16 @@
 /** Damage to what is provably acknowledged is refused, with file, offset and sequences, and nothing is changed. */
 
-import { copyFileSync, mkdtempSync, rmSync, truncateSync, unlinkSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, unlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { nodeDisk } from '../../dist/src/disk/node-disk.js'
 import { createSegmentName } from '../../dist/src/format/segment-name.js'
-import { openLog, readLog, WalError } from '../../dist/src/index.js'
+import { encodeSegmentHeader, tailHeader } from '../../dist/src/format/segment-layout.js'
+import { openLog, readLog, verifyLog, WalError } from '../../dist/src/index.js'
 import { recover } from '../../dist/src/recovery/recover.js'
-import { damage, flip, imageOf, readSequences, SegmentMaker, upTo } from './made-segments.js'
+import { damage, flip, frameOf, imageOf, readSequences, SegmentMaker, upTo } from './made-segments.js'
 
 let directory: string
 let maker: SegmentMaker
@@ -169,4 +170,50 @@ test('openLog rejects with what recovery found, and frees the directory', async 
   const log = await openLog({ directory })
   expect(log.lastSequence).toBe(4)
   await log.close()
+})
+
+test('a sealed segment that is cut short within its first trailer is refused, not removed', () => {
+  maker.make({ batches: [2], seal: true })
+  const { path } = maker.make({ batches: [2, 2], seal: true })
+  for (const length of [128, 200, 243]) {
+    truncateSync(path, length)
+    expectRefused({ file: path, firstSequence: 3, lastSequence: 6 })
+  }
+})
+
+test('damage to the trailer with the newest cursors is refused: consumers would be given again what they have committed', () => {
+  const { path, ends } = maker.make({ batches: [2, 2], seal: true, cursors: [{ name: 'uploader', sequence: 2, epoch: 0 }] })
+  expect(recover(nodeDisk, directory).cursors).toEqual([{ name: 'uploader', sequence: 2, epoch: 0 }])
+  flip(path, ends[2]! - 10)
+  expectRefused({ file: path, firstSequence: 1, lastSequence: 4 })
+  expect(recover(nodeDisk, directory, true).report.lost).toEqual([])
+})
+
+test('a tail without a sound first trailer is removed with a word that its batch may have been acknowledged', async () => {
+  maker.make({ batches: [2], seal: true })
+  const { path } = maker.make({ batches: [2] })
+  flip(path, 140)
+  expect(await verifyLog(directory)).toMatchObject({ status: 'torn', repairs: [{ kind: 'remove', file: path, mayHaveBeenAcknowledged: true }] })
+  expect(recover(nodeDisk, directory).report.cuts).toMatchObject([{ file: path, offset: 0, mayHaveBeenAcknowledged: true }])
+})
+
+test('in a file that held another segment before, a damaged last batch is told from what that one left, by its trailer', async () => {
+  const old = maker.make({ batches: [40], seal: true })
+  const { path, ends, firstSequence } = maker.make({ batches: [2, 2] })
+  damage(path, (bytes) => {
+    bytes.set(encodeSegmentHeader({ ...tailHeader(firstSequence), recycled: true }))
+    return Buffer.concat([bytes, readFileSync(old.path).subarray(bytes.length)])
+  })
+  expect((await verifyLog(directory)).status).toBe('sound')
+  flip(path, ends[1]!)
+  expect(await verifyLog(directory)).toMatchObject({ status: 'torn', repairs: [{ kind: 'cut', offset: ends[1], mayHaveBeenAcknowledged: true }] })
+  expect(recover(nodeDisk, directory).report.cuts).toMatchObject([{ offset: ends[1], reason: 'magic', mayHaveBeenAcknowledged: true }])
+})
+
+test('a damaged length that leads to a sound frame further on costs no entry between', async () => {
+  const { path, ends } = maker.make({ batches: [2, 3, 2], seal: true })
+  const entryBytes = frameOf(3).length
+  // Of the trailer behind the first batch, so that it seems to end behind the first entry of the next one.
+  damage(path, (bytes) => void bytes.writeInt32LE(bytes.readInt32LE(ends[1]! - 116 + 4) + entryBytes, ends[1]! - 116 + 4))
+  expect(await readSequences(directory)).toEqual(upTo(7))
 })

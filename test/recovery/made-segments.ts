@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { nodeDisk } from '../../dist/src/disk/node-disk.js'
 import { FRAME_OVERHEAD, sealFrame, writeFrameHeader } from '../../dist/src/format/frame-layout.js'
 import { absoluteTicks } from '../../dist/src/format/ticks.js'
+import type { Cursor } from '../../dist/src/format/trailer-layout.js'
 import { readLog } from '../../dist/src/index.js'
 import { Tail } from '../../dist/src/segment/tail.js'
 
@@ -32,6 +33,8 @@ export interface SegmentPlan {
   /** Whether a last trailer says that all is durable. Default false. */
   readonly settle?: boolean
   readonly seal?: boolean
+  /** Carried by the last batch's trailer. */
+  readonly cursors?: readonly Cursor[]
   readonly preallocateBytes?: number
   /** The segment before, if it is not the last one made. */
   readonly previous?: MadeSegment
@@ -55,8 +58,9 @@ export class SegmentMaker {
     })
     const ends = [tail.endOffset]
     let last = firstSequence - 1
-    for (const count of plan.batches) {
-      tail.write(batchOf(last + 1, count), plan.marks === false ? firstSequence - 1 : last, undefined)
+    for (const [number, count] of plan.batches.entries()) {
+      const cursors = number === plan.batches.length - 1 ? plan.cursors : undefined
+      tail.write(batchOf(last + 1, count), plan.marks === false ? firstSequence - 1 : last, cursors)
       last += count
       ends.push(tail.endOffset)
     }

@@ -18,12 +18,12 @@ function scan(overrides: Partial<SegmentScan> = {}): SegmentScan {
   return {
     endOffset: 1000, firstSequence: FIRST, lastSequence: LAST, previousUuid: NAMES[0]!.uuid, entryCount: 10, firstTicks: 1n, lastTicks: 2n, cursors: [],
     lastTrailerOffset: 900, cursorTrailerOffset: 128, index: [], aborted: [], gaps: [], durableSequence: 15, provedOffset: (proved) => proved, fault: 'zeros',
-    faultOffset: 1000, strayProof: 0, isTailZero: true, beginsBatch: false, ...overrides,
+    faultOffset: 1000, strayProof: 0, hasStrayTrailer: false, isTailZero: true, beginsBatch: false, ...overrides,
   }
 }
 
 function segment(name: SegmentName, header: SegmentHeader | HeaderFault, overrides: Partial<SegmentFacts> = {}): SegmentFacts {
-  return { name, path: `/log/${name.name}`, fileBytes: 5000, header, sealed: undefined, scan: undefined, foreign: undefined, ...overrides }
+  return { name, path: `/log/${name.name}`, fileBytes: 5000, header, staleHeader: undefined, sealed: undefined, scan: undefined, foreign: undefined, ...overrides }
 }
 
 function openHeader(firstSequence: number): SegmentHeader {
@@ -116,6 +116,24 @@ test('a sealed segment is kept if size, index and first trailer are as they must
     expect(verdicts.map(({ kind }) => kind), `${size} ${hasIndex} ${hasTrailer}`).toEqual([size === 5000 && hasIndex && hasTrailer ? 'keep' : 'corrupt'])
     if (verdicts[0]!.kind === 'corrupt') expect(verdicts[0]!.damage).toMatchObject({ file: facts.path, firstSequence: 1, lastSequence: 10 })
   }
+})
+
+test('a sealed segment whose newest cursors cannot be read is corrupt, unless a later one has newer ones', () => {
+  const index = { lastTrailerOffset: 900, cursorTrailerOffset: 700, entries: [] }
+  const blind = sealed(NAMES[0]!, 1, 10, NO_UUID, { sealed: { index, firstSequence: 1, previousUuid: NO_UUID, cursors: undefined } })
+  expect(judge([blind]).damages).toMatchObject([{ file: blind.path, offset: 700, firstSequence: 1, lastSequence: 10 }])
+  expect(judge([blind, sealed(NAMES[1]!, 11, 20, NAMES[0]!.uuid)]).damages).toEqual([])
+})
+
+test('a sealed header with nothing else of its segment counts as left by another one only where it begins before the end of the log', () => {
+  const before = sealed(NAMES[0]!, 1, 10, NO_UUID)
+  const bare = (first: number): SegmentFacts => {
+    const staleHeader = { ...openHeader(first), lastSequence: first + 9, bytes: 4000, entryCount: 10, sealed: true }
+    return { ...segment(NAMES[1]!, 'short', { scan: scan({ firstSequence: undefined, lastSequence: undefined, previousUuid: undefined, durableSequence: 0 }) }), header: 'stale', staleHeader }
+  }
+  expect(judge([before, bare(1)]).verdicts.map(({ kind }) => kind)).toEqual(['keep', 'remove'])
+  expect(judge([before, bare(11)]).damages).toMatchObject([{ firstSequence: 11, lastSequence: 20 }])
+  expect(judge([bare(11)]).damages).toMatchObject([{ firstSequence: 1, lastSequence: 20 }])
 })
 
 test('a foreign segment is kept, and the next one follows it without naming it', () => {
