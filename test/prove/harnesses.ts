@@ -13,4 +13,6 @@ export interface HarnessEntry {
 }
 
 /** All of them. */
-export const HARNESSES: readonly HarnessEntry[] = []
+export const HARNESSES: readonly HarnessEntry[] = [
+  { name: 'system-calls', about: 'each call that changes the directory fails, or is the place of a kill', alone: false, load: () => import('./system-calls.js') },
+]
