@@ -15,4 +15,5 @@ export interface HarnessEntry {
 /** All of them. */
 export const HARNESSES: readonly HarnessEntry[] = [
   { name: 'system-calls', about: 'each call that changes the directory fails, or is the place of a kill', alone: false, load: () => import('./system-calls.js') },
+  { name: 'locks', about: 'one owner at a time, whoever is killed when, and never a lock-out that lasts', alone: false, load: () => import('./locks.js') },
 ]
