@@ -1,6 +1,7 @@
 /** The calls that can go wrong, the ways in which each can, and what may come of it. */
 
 import { join } from 'node:path'
+import { TRAILER_BYTES } from '../../dist/src/format/trailer-layout.js'
 import { below, seededRandom } from '../model/random.js'
 import type { CallFault, Injection, ThreadName, TracedCall } from './traced-program.js'
 
@@ -71,21 +72,35 @@ export function kindOf(call: TracedCall, root: string): string {
     [/^lock-/, 'lock'], [/\.wal$/, 'segment'], [/\.spare$/, 'spare'], [/^reserve$/, 'reserve'], [/\.part$/, 'half upload'],
     [/^blobs\/incoming\/.*\.blob$/, 'whole upload'], [/\.blob$/, 'blob'], [/^(parent|blobs(\/incoming)?)?$/, `directory ${path}`],
   ]
-  return `${callKind(call)} ${call.name === 'socket' ? '' : files.find(([pattern]) => pattern.test(path))?.[1] ?? path}`.trim()
+  const file = call.name === 'socket' ? '' : files.find(([pattern]) => pattern.test(path))?.[1] ?? path
+  return `${callKind(call)} ${file}${file === 'segment' ? contentOf(call) : ''}`.trim()
+}
+
+/** What is written to a segment, by its first bytes. A mark that is longer than others carries cursors. */
+function contentOf({ name, text }: TracedCall): string {
+  if (!name.startsWith('pwrite')) return ''
+  if (text.includes('WAL!')) return ', header'
+  if (/"[^"]*MSG![^]{20}IDX!/.test(text)) return ', index'
+  if (/^\w+\([^"]*"MSG![^]{20}CMT!/.test(text)) return Number(/ = (\d+)/.exec(text)?.[1] ?? 0) > TRAILER_BYTES ? ', commit' : ', mark'
+  return text.includes('MSG!') ? ', entries' : ', zeros'
 }
 
 /**
- * Of each kind of changing call the first one, with all its faults but the one that differs from another in its number only; and of all others as
- * many as `most` allows, drawn at random.
+ * Of each kind of changing call the first one, with all its faults but the one that differs from another in its number only; the last one with
+ * the error after which a log goes on, since nothing later removes what that may have left; and of all others as many as `most` allows,
+ * drawn at random.
  */
 export function samplePoints(points: readonly Point[], most: number, seed: number): Point[] {
   const firsts = new Map<string, number>()
+  const lasts = new Map(points.map((point) => [`${point.scenario} ${point.kind}`, point.ordinal]))
   const [always, others]: [Point[], Point[]] = [[], []]
   for (const point of points) {
     const key = `${point.scenario} ${point.kind}`
     if (!firsts.has(key)) firsts.set(key, point.ordinal)
     const isLikeAnother = 'error' in point.fault && (point.fault.error === 'EROFS' || isLook(point))
-    ;(firsts.get(key) === point.ordinal && !isLikeAnother ? always : others).push(point)
+    const isFirst = firsts.get(key) === point.ordinal && !isLikeAnother
+    const isLast = lasts.get(key) === point.ordinal && 'error' in point.fault && point.fault.error === NO_ROOM
+    ;(isFirst || isLast ? always : others).push(point)
   }
   const random = seededRandom(seed)
   const drawn = new Set(always)

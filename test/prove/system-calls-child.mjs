@@ -170,13 +170,12 @@ class Program {
    */
   async leave() {
     await this.#open()
-    for (let count = 0; count < 7; count++) await this.#append(3000)
-    await this.#consume(0)
-    await this.#log.checkpoint()
-    for (let count = 0; count < 4; count++) await this.#append(3000)
+    for (let count = 0; count < 11; count++) await this.#append(3000)
     await this.#upload(3000)
     const sequence = await this.#upload(1500)
     await this.#append(10, 20)
+    await this.#consume(this.#log.lastSequence - 7)
+    await this.#log.checkpoint()
     const { decodeFileInfo } = await import(new URL('src/log/entry-file.js', this.#library.build))
     const { uuid } = decodeFileInfo((await this.#log.get(sequence)).data)
     const digits = (number) => String(number).padStart(16, '0')
