@@ -21,7 +21,7 @@ export const nodeDisk: Disk = {
       if (dirname(at) === at) break
     }
     for (const at of missing.reverse()) {
-      mkdirSync(at, { mode: 0o700, recursive: true })
+      makeOne(at)
       syncDirectory(dirname(at))
     }
   },
@@ -44,6 +44,15 @@ export const nodeDisk: Disk = {
   },
   remove: (path) => unlinkSync(path),
   syncDirectory,
+}
+
+/** One that somebody else has made meanwhile is fine. (Node's own recursive way tells of most failures as ENOENT.) */
+function makeOne(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || !isDirectory(path)) throw error
+  }
 }
 
 function isDirectory(path: string): boolean {

@@ -72,10 +72,10 @@ export interface Log extends Producer {
   get(sequence: number): Promise<LogEntry | undefined>
   /**
    * The sequence of the first durable entry that was appended at or after a time (milliseconds since 1970, or a Date); the next one of the log when
-   * there is none. Blocks for a few small reads.
+   * there is none. Blocks for a few small reads. Throws `ERR_WAL_IO` when they fail.
    */
   sequenceAt(timestamp: number | Date): number
-  /** The segment files, in order. Blocks for a directory listing. */
+  /** The segment files, in order. Blocks for a directory listing. Throws `ERR_WAL_IO` when it fails. */
   segments(): SegmentInfo[]
   /**
    * Uploads a file of any size into the log's directory, and appends one entry that tells of it: `entry.file`. Takes a path, a stream, or any iterable

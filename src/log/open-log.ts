@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { Worker } from 'node:worker_threads'
 import { nodeDisk } from '../disk/node-disk.js'
-import { fromErrorRecord, outOfRange, WalError } from '../errors.js'
+import { asIoError, fromErrorRecord, outOfRange, WalError } from '../errors.js'
 import { msFromTicks } from '../format/ticks.js'
 import { timestampMs } from '../option-values.js'
 import type { RecoveryReport } from '../recovery/recover.js'
@@ -199,11 +199,21 @@ class OpenLog implements Log {
   }
 
   sequenceAt(timestamp: number | Date): number {
-    return sequenceAt(this.#catalog, timestampMs('timestamp', timestamp), lastDurable(this.#ring))
+    const ms = timestampMs('timestamp', timestamp)
+    return this.#look(() => sequenceAt(this.#catalog, ms, lastDurable(this.#ring)))
+  }
+
+  /** What is asked of the files at once, on the calling thread. */
+  #look<Value>(look: () => Value): Value {
+    try {
+      return look()
+    } catch (error) {
+      throw asIoError(error, `cannot read the log in ${this.directory}`, this.directory)
+    }
   }
 
   segments(): SegmentInfo[] {
-    return this.#catalog.list().map(({ path, header, fileBytes }, index, all) => ({
+    return this.#look(() => this.#catalog.list()).map(({ path, header, fileBytes }, index, all) => ({
       file: path,
       firstSequence: header.firstSequence,
       lastSequence: header.sealed ? header.lastSequence : (all[index + 1]?.header.firstSequence ?? this.durableSequence + 1) - 1,

@@ -15,7 +15,8 @@ export interface Log extends CoreLog {
   /**
    * The consumer of that name: the same object each time. A new name begins at the earliest entry, or where `start` says; with any other
    * `start` than `'committed'` a known one is sought there. `{ timestamp }` blocks for a few small reads.
-   * Throws `TypeError` or `RangeError` on wrong arguments, `ERR_WAL_TOO_MANY_CONSUMERS` beyond 4,096, `ERR_WAL_CLOSED` after `close()`.
+   * Throws `TypeError` or `RangeError` on wrong arguments, `ERR_WAL_TOO_MANY_CONSUMERS` beyond 4,096, `ERR_WAL_CLOSED` after `close()`,
+   * `ERR_WAL_IO` when the segments have to be looked at, as for a new name, and cannot be.
    */
   consumer(name: string, options?: { readonly start?: ConsumerStart }): Consumer
   /** All consumers that the log knows, and how many entries each is behind. */

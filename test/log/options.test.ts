@@ -1,6 +1,7 @@
 /** A wrong option or argument gives an error that names it, what was expected and what came; nothing is made on disk for it. */
 
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -108,6 +109,21 @@ describe('openLog', () => {
     writeFileSync(file, 'x')
     await expect(openLog({ directory: file })).rejects.toMatchObject({ name: 'WalError', code: 'ERR_WAL_IO', file, cause: { code: 'ENOTDIR' } })
     await expect(openLog({ directory: join(file, 'log') })).rejects.toMatchObject({ name: 'WalError', code: 'ERR_WAL_IO' })
+  })
+
+  test('a directory that cannot be made is refused with what the system said', async ({ skip }) => {
+    const disk = join(root, 'disk')
+    mkdirSync(disk)
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'ro', 'none', disk], { stdio: 'ignore' })
+    } catch {
+      return skip('needs root, to mount what can only be read')
+    }
+    try {
+      await expect(openLog({ directory: join(disk, 'a', 'log') })).rejects.toMatchObject({ code: 'ERR_WAL_IO', file: join(disk, 'a'), cause: { code: 'EROFS' } })
+    } finally {
+      execFileSync('umount', [disk])
+    }
   })
 
   test('every default is filled, and the result is frozen', () => {

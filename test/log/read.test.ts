@@ -1,6 +1,6 @@
 /** Reading in the process that writes: from where, how much, how long, and never what is not durable. */
 
-import { mkdtempSync, rmSync, unlinkSync } from 'node:fs'
+import { mkdtempSync, renameSync, rmSync, unlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -236,4 +236,20 @@ test('damage is reported at its place, after every entry before it', async () =>
   expect(error.offset).toBeLessThanOrEqual(2000)
   expect(read).toEqual(range(1, error.firstSequence - 1))
   expect(read.length).toBeGreaterThan(0)
+})
+
+test('what the system refuses to show is told as ERR_WAL_IO, by whatever looks at the files', async () => {
+  const target = await open()
+  await fill(target, 3)
+  const refusal = expect.objectContaining({ name: 'WalError', code: 'ERR_WAL_IO', file: directory, cause: expect.objectContaining({ code: 'ENOENT' }) })
+  renameSync(directory, `${directory}-away`)
+  try {
+    expect(() => target.segments()).toThrow(refusal)
+    expect(() => target.sequenceAt(0)).toThrow(refusal)
+    expect(() => target.consumer('new')).toThrow(refusal)
+    await expect(sequences(target)).rejects.toEqual(refusal)
+  } finally {
+    renameSync(`${directory}-away`, directory)
+  }
+  expect(target.segments()).toHaveLength(1)
 })

@@ -22,4 +22,6 @@ export const HARNESSES: readonly HarnessEntry[] = [
   { name: 'power-cuts', about: 'nor does a power cut of a real file system', alone: false, load: () => import('./power-cuts.js') },
   { name: 'failing-syncs', about: 'a failed sync is final, and loses nothing', alone: false, load: () => import('./failing-syncs.js') },
   { name: 'full-disk', about: 'on a full disk nothing that was accepted is lost', alone: false, load: () => import('./full-disk.js') },
+  { name: 'system-calls', about: 'each call that changes the directory fails, or is the place of a kill', alone: false, load: () => import('./system-calls.js') },
+  { name: 'locks', about: 'one owner at a time, whoever is killed when, and never a lock-out that lasts', alone: false, load: () => import('./locks.js') },
 ]
