@@ -13,4 +13,6 @@ export interface HarnessEntry {
 }
 
 /** All of them. */
-export const HARNESSES: readonly HarnessEntry[] = []
+export const HARNESSES: readonly HarnessEntry[] = [
+  { name: 'model', about: 'random programs of the whole API against a model in memory', alone: false, load: () => import('./model.js') },
+]
