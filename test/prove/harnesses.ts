@@ -15,4 +15,5 @@ export interface HarnessEntry {
 /** All of them. */
 export const HARNESSES: readonly HarnessEntry[] = [
   { name: 'model', about: 'random programs of the whole API against a model in memory', alone: false, load: () => import('./model.js') },
+  { name: 'soak', about: 'a minute of full load: nothing grows, nothing slows down', alone: true, load: () => import('./soak.js') },
 ]

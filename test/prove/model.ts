@@ -15,7 +15,7 @@ import { loadBuild, World, type Build, type Shape } from './model/world.js'
 const QUICK_MS = 60_000
 const LONG_MS = 30 * 60_000
 /** Programs drawn from one seed. */
-const CHUNK = 20
+const CHUNK = 5
 const MAX_COMMANDS = 60
 /** A program that takes longer hangs. */
 const PROGRAM_MS = 60_000
@@ -46,7 +46,7 @@ export async function run(options: ProveOptions): Promise<ProveResult> {
     const { programs, fault } = await runChunk(options, code, chunk, chosen)
     cases += programs
     if (fault !== undefined || chosen !== undefined) return { cases, faults: fault === undefined ? [] : [fault] }
-    if (chunk % 5 === 4) options.say(`${cases} programs`)
+    if (chunk % 10 === 9) options.say(`${cases} programs`)
   }
   return { cases, faults: [] }
 }
