@@ -20,7 +20,7 @@ const MAX_COMMANDS = 60
 /** A program that takes longer hangs. */
 const PROGRAM_MS = 60_000
 /** How long a failing program is made smaller. */
-const SHRINK_MS = 60_000
+const SHRINK_MS = 30_000
 
 interface Program {
   readonly shape: Shape

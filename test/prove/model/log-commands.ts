@@ -81,11 +81,12 @@ const APPEND_TO_EMPTY_RING = DATA.map((plan) => command(`flush, append ${showPla
   promise(appendOnce(model, world, [made], () => world.log.append(made.data)), () => 'the ring is empty, and yet there was no room')
 }))
 
-const GROUP = fc.tuple(fc.array(DATA, { minLength: 1, maxLength: 8 }), fc.boolean()).map(([plans, isFirst]) => command(`group ${plans.map(showPlan).join(', ')}`, async (model, world) => {
-  const made = plans.map((plan) => make(model, world, plan))
-  const few = isFirst ? made : made.toReversed()
-  const total = few.reduce((sum, { bytes }) => sum + bytes.length + 28, 0)
-  if (total <= 65_536) appendOnce(model, world, few, () => world.log.appendGroup(few.map(({ data }) => data)))
+const GROUPS = fc.tuple(fc.array(DATA, { minLength: 1, maxLength: 8 }), fc.integer({ min: 1, max: 12 })).map(([plans, times]) => command(`${times} times the group ${plans.map(showPlan).join(', ')}`, async (model, world) => {
+  for (let time = 0; time < times; time++) {
+    const made = plans.map((plan) => make(model, world, plan))
+    const bytes = made.reduce((sum, one) => sum + one.bytes.length + 28, 0)
+    if (bytes <= 65_536) appendOnce(model, world, made, () => world.log.appendGroup(made.map(({ data }) => data)))
+  }
 }))
 
 const WRITE = fc.tuple(PLANS, fc.boolean()).map(([plans, waits]) => command(`write ${waits ? 'one by one' : 'at once'} ${plans.map(showPlan).join(', ')}`, async (model, world) => {
@@ -378,7 +379,7 @@ export async function checkAll(model: ExpectedLog, world: World): Promise<void> 
 
 /** The commands, with their weights. */
 export const LOG_COMMANDS: fc.WeightedArbitrary<Command>[] = [
-  { weight: 10, arbitrary: APPEND }, { weight: 2, arbitrary: APPEND_TO_EMPTY_RING }, { weight: 6, arbitrary: GROUP }, { weight: 4, arbitrary: WRITE },
+  { weight: 10, arbitrary: APPEND }, { weight: 2, arbitrary: APPEND_TO_EMPTY_RING }, { weight: 6, arbitrary: GROUPS }, { weight: 4, arbitrary: WRITE },
   { weight: 3, arbitrary: TWO_THREADS }, { weight: 2, arbitrary: THREAD_WRITE }, { weight: 3, arbitrary: LINES }, { weight: 2, arbitrary: FILE },
   { weight: 5, arbitrary: WAIT }, { weight: 1, arbitrary: WRONG }, { weight: 4, arbitrary: READ }, { weight: 2, arbitrary: READ_BY_TIME },
   { weight: 2, arbitrary: FOLLOW }, { weight: 3, arbitrary: GET }, { weight: 1, arbitrary: GET_FILES }, { weight: 2, arbitrary: LOOK },
