@@ -89,7 +89,7 @@ const GROUPS = fc.tuple(fc.array(DATA, { minLength: 1, maxLength: 8 }), fc.integ
   }
 }))
 
-const WRITE = fc.tuple(PLANS, fc.boolean()).map(([plans, waits]) => command(`write ${waits ? 'one by one' : 'at once'} ${plans.map(showPlan).join(', ')}`, async (model, world) => {
+const WRITE = fc.tuple(fc.array(DATA, { minLength: 1, maxLength: 40 }), fc.boolean()).map(([plans, waits]) => command(`write ${waits ? 'one by one' : 'at once'} ${plans.map(showPlan).join(', ')}`, async (model, world) => {
   const receipts = []
   const made = plans.map((plan) => make(model, world, plan))
   for (const { data, spoil } of made) {
@@ -141,7 +141,7 @@ const THREAD_WRITE = PLANS.map((plans) => command(`write on another thread ${pla
   promise(outcome === 'durable', () => `flushSync() on another thread: ${outcome}`)
 }))
 
-const LINES = fc.array(fc.tuple(fc.string({ maxLength: 20 }), fc.constantFrom('', '\n')), { minLength: 1, maxLength: 20 }).map((lines) => command(`destination: ${lines.map((parts) => JSON.stringify(parts.join(''))).join(', ')}`, async (model, world) => {
+const LINES = fc.array(fc.tuple(fc.string({ maxLength: 20 }), fc.constantFrom('', '\n')), { minLength: 1, maxLength: 60 }).map((lines) => command(`destination: ${lines.map((parts) => JSON.stringify(parts.join(''))).join(', ')}`, async (model, world) => {
   const destination = world.log.destination()
   for (const [text, end] of lines) destination.write(`${text}${end}`)
   await new Promise<void>((resolve, reject) => destination.flush((error) => error ? reject(error) : resolve()))
