@@ -4,7 +4,8 @@ import { scaleLinear, scaleLog } from 'd3-scale'
 import { drawChart } from './chart.mjs'
 import { count, ms } from './numbers.mjs'
 
-const STYLE = `
+/** How its pages look. */
+export const STYLE = `
 :root { color-scheme: light dark; --ink: light-dark(#1f2430, #e4e7ee); --soft: light-dark(#667085, #98a2b3); --grid: light-dark(#e6e8ee, #2e3340);
   --s0: light-dark(#3458c9, #7d9bff); --s1: light-dark(#c2570c, #ff9b57); --s2: light-dark(#2c8a43, #62c97c); --alarm: light-dark(#c4272f, #ff7b80); }
 body { max-width: 880px; margin: 2.5rem auto; padding: 0 1rem; font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: light-dark(#fff, #16181d); }

@@ -17,9 +17,12 @@ export class LogMessage {
   #buffer = Buffer.allocUnsafeSlow(FIRST_BYTES)
   #length = 0
 
-  /** The bytes of what is really a message, whatever a subclass or a proxy may say; undefined of anything else. Runs no code of the caller's. */
-  static bytesOf(value: object): Buffer | undefined {
-    return #buffer in value ? value.#buffer.subarray(0, value.#length) : undefined
+  /**
+   * The bytes of what is really a message, whatever a subclass or a proxy may say; undefined of anything else. Runs no code of the caller's.
+   * No Buffer: the `slice` of one would not copy.
+   */
+  static bytesOf(value: object): Uint8Array | undefined {
+    return #buffer in value ? new Uint8Array(value.#buffer.buffer, value.#buffer.byteOffset, value.#length) : undefined
   }
 
   /** Bytes written so far. */

@@ -142,10 +142,9 @@ export class LogProducer implements Producer {
     }, options)
   }
 
-  /** {@link append}, but a full ring is an answer. */
+  /** {@link append}, but a full ring is an answer, unless that blocks: a line that will wait in memory is not dropped, and not counted as such. */
   #tryLine(line: string | Uint8Array): boolean {
-    const { whenFull } = this.#settings
-    if (whenFull !== 'throw' || this.#isExiting) return this.append(line) !== 0
+    if (this.#settings.whenFull === 'block' || this.#isExiting) return this.append(line) !== 0
     if (this.#isClosed) throw new WalError('ERR_WAL_CLOSED', 'the log is closed')
     return !this.waiters.hasQueue && this.#tryAppend(this.#staging.stage(line), this.#claim) === CLAIMED
   }

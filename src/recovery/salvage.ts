@@ -75,11 +75,15 @@ function planStep(judgement: Judgement, index: number, damage: Damage): RebuildP
   return { ...common, name: facts.name, first, last: Math.max(last, first - 1), exists: true }
 }
 
-/** The segment that this one names as the one before it, if that is another one than `uuid`. */
+/**
+ * The segment that this one names as the one before it, if that is another one than `uuid`. One that would be newer than this cannot have been
+ * before it: made anew, it would stand behind this one, and be missing still.
+ */
 function missingBefore(facts: SegmentFacts, uuid: Uint8Array): SegmentName | undefined {
   const previous = facts.scan?.previousUuid ?? facts.sealed?.previousUuid
   if (previous === undefined || Buffer.compare(previous, uuid) === 0) return undefined
-  return segmentNameOf(previous)
+  const name = segmentNameOf(previous)
+  return name !== undefined && name.name < facts.name.name ? name : undefined
 }
 
 function isNamed(judgement: Judgement, index: number, uuid: Uint8Array): boolean {

@@ -7,6 +7,9 @@ import type { Ring } from './ring.js'
 import { FAILURE_MAX_BYTES, STATE, WORD } from './ring-layout.js'
 import { wakeWriter } from './wake.js'
 
+/** The longest that is waited for the cause to be written down: it takes microseconds, unless that thread dies on the way. */
+const CAUSE_MS = 100
+
 /** Fails the log for good, unless it has ended already. The cause is readable on every thread; every waiter is woken. */
 export function failLog(ring: Ring, cause: unknown): void {
   const { atomics, words } = ring
@@ -15,6 +18,7 @@ export function failLog(ring: Ring, cause: unknown): void {
   ring.failure.set(text)
   atomics.store(words, WORD.failureBytes, text.length)
   atomics.store(words, WORD.state, STATE.failed)
+  atomics.notify(words, WORD.state)
   announceEnd(ring)
 }
 
@@ -40,11 +44,13 @@ function encodeFailure(record: ErrorRecord): Uint8Array {
 /** The error that ended the log, made anew for this thread; undefined while it is open. */
 export function endError(ring: Ring): WalError | undefined {
   const { atomics, words } = ring
+  // Whoever looks while the cause is being written down waits for it: every waiter is to get it.
+  if (atomics.load(words, WORD.state) === STATE.failing) atomics.wait(words, WORD.state, STATE.failing, CAUSE_MS)
   const state = atomics.load(words, WORD.state)
   if (state === STATE.open) return undefined
   if (state === STATE.closed) return new WalError('ERR_WAL_CLOSED', 'the log is closed')
   const bytes = atomics.load(words, WORD.failureBytes)
-  if (state === STATE.failing || bytes === 0) return new WalError('ERR_WAL_FAILED', 'the log has failed')
+  if (state === STATE.failing) return new WalError('ERR_WAL_FAILED', 'the log has failed')
   // A shared buffer cannot be decoded in place.
   const record = JSON.parse(Buffer.from(ring.failure.slice(0, bytes)).toString()) as ErrorRecord
   const cause = fromErrorRecord(record)

@@ -58,8 +58,8 @@ describe('a destination', () => {
     expect(await textsOf(log)).toEqual(['a', 'b', 'c\n', '', '', 'd'])
   })
 
-  test('keeps lines in order while the ring is full, within its bound; drops beyond it, counts them, says so, and drains', async () => {
-    const log = await openTemporary({ ringBytes: 4096 })
+  test.each(['throw', 'drop'] as const)('keeps lines in order while the ring is full, within its bound; drops beyond it, counts them, says so, and drains: %s', async (whenFull) => {
+    const log = await openTemporary({ ringBytes: 4096, whenFull })
     const destination = log.destination({ maxOverflowBytes: 50_000 })
     const owed = oweEntry(log)
     const accepted = Array.from({ length: 200 }, (_, index) => {
@@ -80,6 +80,7 @@ describe('a destination', () => {
     const texts = await textsOf(log)
     expect(texts.pop()).toBe('after')
     expect(texts.map((text) => Number.parseInt(text))).toEqual(accepted)
+    expect(log.stats().dropped, 'what only waited in memory counts as dropped').toBe(0)
   })
 
   test('never throws: not on what is no line, not on one too large, not after end, not after close', async () => {

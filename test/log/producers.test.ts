@@ -51,6 +51,21 @@ describe('the bytes of an entry', () => {
     for await (const entry of log.read()) expect(entry.data.equals(Buffer.alloc(800, index++))).toBe(true)
   })
 
+  test('are copied at once from a LogMessage too, which may be used again right after the call, also while a write waits for room', async () => {
+    const log = await openTemporary({ ringBytes: 4096 })
+    const message = new LogMessage()
+    const writes = Array.from({ length: 100 }, (_, index) => {
+      const write = log.write(message.write(`${index} `.padEnd(800, '.')))
+      message.reset().write('spoilt')
+      message.reset()
+      return write
+    })
+    await Promise.all(writes)
+    let index = 0
+    for await (const entry of log.read()) expect(entry.text()).toBe(`${index++} `.padEnd(800, '.'))
+    expect(index).toBe(100)
+  })
+
   test('have a right checksum also when another thread changes them during append', async () => {
     const log = await openTemporary({ whenFull: 'block' })
     const shared = new SharedArrayBuffer(8192)

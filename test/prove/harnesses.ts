@@ -24,4 +24,6 @@ export const HARNESSES: readonly HarnessEntry[] = [
   { name: 'full-disk', about: 'on a full disk nothing that was accepted is lost', alone: false, load: () => import('./full-disk.js') },
   { name: 'system-calls', about: 'each call that changes the directory fails, or is the place of a kill', alone: false, load: () => import('./system-calls.js') },
   { name: 'locks', about: 'one owner at a time, whoever is killed when, and never a lock-out that lasts', alone: false, load: () => import('./locks.js') },
+  { name: 'model', about: 'random programs of the whole API against a model in memory', alone: false, load: () => import('./model.js') },
+  { name: 'soak', about: 'a minute of full load: nothing grows, nothing slows down', alone: true, load: () => import('./soak.js') },
 ]

@@ -1,0 +1,93 @@
+/** What has a sound checksum and is refused all the same: each rule of validity at its edge. */
+
+import { expect, test } from 'vitest'
+import { CONTROL_KIND, controlKind, decodeRange, encodeControlFrame, encodeRange } from '../../dist/src/format/control-layout.js'
+import { FRAME_OVERHEAD } from '../../dist/src/format/frame-layout.js'
+import { decodeIndex, encodeIndex, MIN_INDEX_FRAME_BYTES, type IndexEntry, type SparseIndex } from '../../dist/src/format/index-layout.js'
+import { segmentNameOf } from '../../dist/src/format/segment-name.js'
+import { createUuid, uuidFromHex } from '../../dist/src/format/uuid.js'
+
+const ID = new Uint8Array(16).fill(9)
+/** Where the index stands in its file. */
+const FILE_OFFSET = 100_000
+const ENTRY: IndexEntry = { sequence: 5, ticks: 2n ** 32n + 7n, offset: 1000 }
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+}
+
+function decoded(index: Partial<SparseIndex>, uuid = ID): SparseIndex | undefined {
+  const whole = { lastTrailerOffset: 128, cursorTrailerOffset: 128, entries: [], ...index }
+  const bytes = encodeIndex(ID, whole, 0, 0)
+  return decodeIndex(bytes, viewOf(bytes), 0, bytes.length, FILE_OFFSET, uuid)
+}
+
+test('an index is taken as it was written, from the smallest to one of many entries', () => {
+  expect(decoded({})).toMatchObject({ lastTrailerOffset: 128, cursorTrailerOffset: 128, entries: [] })
+  const entries = Array.from({ length: 100 }, (_, number) => ({ sequence: number + 1, ticks: BigInt(number), offset: 128 + number }))
+  expect(decoded({ entries, lastTrailerOffset: FILE_OFFSET - 1 })).toMatchObject({ lastTrailerOffset: FILE_OFFSET - 1, entries })
+})
+
+test('an index of another segment is none, whichever byte of its UUID differs', () => {
+  for (let byte = 0; byte < 16; byte++) expect(decoded({}, ID.with(byte, 8)), String(byte)).toBeUndefined()
+})
+
+test.each<[string, Partial<SparseIndex>]>([
+  ['whose last trailer would be in the header', { lastTrailerOffset: 127 }],
+  ['whose last trailer would be in or behind the index', { lastTrailerOffset: FILE_OFFSET }],
+  ['whose trailer with cursors would be in the header', { cursorTrailerOffset: 127 }],
+  ['whose trailer with cursors would be in or behind the index', { cursorTrailerOffset: FILE_OFFSET }],
+  ['with an entry of sequence 0', { entries: [{ ...ENTRY, sequence: 0 }] }],
+  ['with an entry in the header', { entries: [{ ...ENTRY, offset: 127 }] }],
+  ['with an entry in or behind the index', { entries: [{ ...ENTRY, offset: FILE_OFFSET }] }],
+  ['with a sequence twice', { entries: [ENTRY, { ...ENTRY, offset: 2000 }] }],
+  ['with two entries at one place', { entries: [ENTRY, { ...ENTRY, sequence: 6 }] }],
+  ['whose times fall by a little', { entries: [ENTRY, { sequence: 6, ticks: ENTRY.ticks - 1n, offset: 2000 }] }],
+  ['whose times fall by much, though their low words rise', { entries: [ENTRY, { sequence: 6, ticks: 8n, offset: 2000 }] }],
+])('an index %s is none', (_what, index) => {
+  expect(decoded(index)).toBeUndefined()
+})
+
+test('an index may have many entries of one time', () => {
+  expect(decoded({ entries: [ENTRY, { ...ENTRY, sequence: 6, offset: 1001 }] })?.entries).toHaveLength(2)
+  expect(decoded({ entries: [ENTRY, { sequence: 6, ticks: 2n ** 33n, offset: 1001 }] })?.entries).toHaveLength(2)
+})
+
+test('a frame that is too short for an index, or another size than its count says, is none', () => {
+  const small = encodeControlFrame('index', MIN_INDEX_FRAME_BYTES - FRAME_OVERHEAD - 1, 0, 0, () => undefined)
+  expect(decodeIndex(small, viewOf(small), 0, small.length, FILE_OFFSET, ID)).toBeUndefined()
+  const bytes = encodeIndex(ID, { lastTrailerOffset: 128, cursorTrailerOffset: 128, entries: [ENTRY] }, 0, 0)
+  expect(decodeIndex(bytes, viewOf(bytes), 0, bytes.length - 24, FILE_OFFSET, ID)).toBeUndefined()
+})
+
+test('a control frame has the kind that its letters say, if it has four', () => {
+  for (const kind of Object.keys(CONTROL_KIND) as (keyof typeof CONTROL_KIND)[]) {
+    const bytes = encodeControlFrame(kind, 4, 0, 0, () => undefined)
+    expect(controlKind(viewOf(bytes), 0, bytes.length)).toBe(kind)
+    expect(controlKind(viewOf(bytes), 0, bytes.length - 1)).toBeUndefined()
+    bytes[24]! ^= 1
+    expect(controlKind(viewOf(bytes), 0, bytes.length)).toBeUndefined()
+  }
+})
+
+test('a range begins with 1 at the earliest and does not end before it begins', () => {
+  const range = (first: number, last: number): unknown => {
+    const bytes = encodeRange('aborted', first, last, 0, 0)
+    return decodeRange(viewOf(bytes), 0, bytes.length)
+  }
+  expect(range(1, 1)).toEqual({ first: 1, last: 1 })
+  expect(range(7, 9)).toEqual({ first: 7, last: 9 })
+  expect(range(0, 1)).toBeUndefined()
+  expect(range(8, 7)).toBeUndefined()
+})
+
+test('a UUID is a segment’s name if its time is one that a name can tell', () => {
+  const uuid = createUuid(1_706_933_106_789)
+  expect(segmentNameOf(uuid)).toMatchObject({ uuid, createdMs: 1_706_933_106_789 })
+  // The year 10000 takes a digit too many.
+  expect(segmentNameOf(createUuid(253_402_300_799_999))).toBeDefined()
+  expect(segmentNameOf(createUuid(253_402_300_800_000))).toBeUndefined()
+  expect(segmentNameOf(uuidFromHex('ffffffffffff7a0bb1c2d3e4f5060708'))).toBeUndefined()
+  // Of no version that this project writes.
+  expect(segmentNameOf(new Uint8Array(16))).toBeUndefined()
+})

@@ -1,0 +1,180 @@
+/** The real side of a program: a log of the build under test, its consumers, a producer on another thread; crashes. */
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { copyFileSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { Worker } from 'node:worker_threads'
+import type { Consumer, Log, LogEntry, LogHandle, LogOptions } from '../../../dist/src/index.js'
+import { promise, type ExpectedLog } from './expected-log.js'
+
+/** What the build exports. */
+export type Build = typeof import('../../../dist/src/index.js')
+
+/** Options that a log is opened with, but its directory. */
+export type Shape = Omit<LogOptions, 'directory'>
+
+const THREAD = new URL('./thread.mjs', import.meta.url)
+const VICTIM = fileURLToPath(new URL('./victim.mjs', import.meta.url))
+/** How often a copy is tried again because the writer changed something meanwhile. */
+const COPIES = 200
+
+/** Loads the library. */
+export async function loadBuild(build: string): Promise<Build> {
+  return await import(pathToFileURL(join(build, 'src/index.js')).href) as Build
+}
+
+/** The error codes of a log that may refuse an append for want of room. */
+export function isFull(error: unknown): boolean {
+  return (error as { code?: string }).code === 'ERR_WAL_FULL'
+}
+
+/** One program's log and all that hangs on it. */
+export class World {
+  readonly code: Build
+  readonly build: string
+  readonly root: string
+  shape: Shape
+  log!: Log
+  #copies = 0
+  directory: string
+  #thread: ProducerThread | undefined
+
+  constructor(code: Build, build: string, root: string, shape: Shape) {
+    this.code = code
+    this.build = build
+    this.root = root
+    this.shape = shape
+    this.directory = join(root, 'log-0')
+  }
+
+  async open(shape = this.shape): Promise<void> {
+    this.shape = shape
+    this.log = await this.code.openLog({ ...shape, directory: this.directory })
+  }
+
+  /** The producer on another thread. */
+  async thread(): Promise<ProducerThread> {
+    this.#thread ??= await ProducerThread.start(this.build, this.log.handle())
+    return this.#thread
+  }
+
+  /** Ends the other thread, then the log. */
+  async close(): Promise<void> {
+    const thread = this.#thread
+    this.#thread = undefined
+    await thread?.end()
+    await this.log.close()
+  }
+
+  /** The first sequence that the log still has, or will have. */
+  get firstKept(): number {
+    return this.log.segments()[0]?.firstSequence ?? 1
+  }
+
+  /** The consumer of that name; a new one begins at the earliest entry. */
+  consumer(model: ExpectedLog, name: string): Consumer {
+    const isNew = !model.consumers.has(name)
+    const first = this.firstKept
+    const consumer = this.log.consumer(name)
+    if (isNew) model.setCursor(name, first - 1)
+    return consumer
+  }
+
+  /**
+   * The directory as a SIGKILL would leave it now: every file of one moment, without the lock. The writer cannot be stopped, so a copy during which
+   * anything changed is no moment, and is made again.
+   */
+  copy(): string {
+    const copy = join(this.root, `log-${++this.#copies}`)
+    for (let tries = 0; tries < COPIES; tries++) {
+      const before = filesOf(this.directory)
+      try {
+        for (const { path } of before) {
+          mkdirSync(join(copy, path, '..'), { recursive: true })
+          copyFileSync(join(this.directory, path), join(copy, path))
+        }
+        if (JSON.stringify(filesOf(this.directory)) === JSON.stringify(before)) return copy
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+      }
+      rmSync(copy, { recursive: true, force: true })
+    }
+    throw new Error(`the directory was never still: no copy of one moment in ${COPIES} tries`)
+  }
+
+  /** A process opens the log, appends groups and single entries as it is told, and is killed once it has reported so many. Tells what it reported last. */
+  async kill(program: readonly (readonly string[])[], reports: number): Promise<number> {
+    const { whenFull: _, ...shape } = this.shape
+    const order = JSON.stringify({ build: this.build, program, options: { ...shape, whenFull: 'block', directory: this.directory } })
+    const child = spawn(process.execPath, [VICTIM, order], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const exit = once(child, 'exit')
+    let last = 0
+    let seen = 0
+    for await (const line of createInterface({ input: child.stdout })) {
+      last = Number(line)
+      if (++seen === reports) child.kill('SIGKILL')
+    }
+    const [, signal] = await exit as [number | null, string | null]
+    promise(signal === 'SIGKILL', () => `the process that was to be killed ended by itself`)
+    return last
+  }
+
+  /** Runs a reading again if segments were freed meanwhile: then it began, or ended, too early. */
+  async whileKept<Value>(model: ExpectedLog, read: (first: number) => Promise<Value>): Promise<Value> {
+    for (;;) {
+      const first = model.checkSegments(this.log.segments())
+      try {
+        return await read(first)
+      } catch (error) {
+        if (model.checkSegments(this.log.segments()) === first) throw error
+      }
+    }
+  }
+}
+
+/** All regular files below a directory, with what shows that one has changed. */
+function filesOf(directory: string): { path: string; changed: string }[] {
+  return readdirSync(directory, { recursive: true, withFileTypes: true }).filter((file) => file.isFile()).map((file) => {
+    const path = join(file.parentPath, file.name)
+    const { ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true })
+    return { path: path.slice(directory.length + 1), changed: `${ino} ${size} ${mtimeNs} ${ctimeNs}` }
+  }).toSorted((one, other) => one.path < other.path ? -1 : 1)
+}
+
+/** Entries of a reading. */
+export async function collect(reading: AsyncIterable<readonly LogEntry[]> | AsyncIterable<LogEntry>): Promise<LogEntry[]> {
+  const entries: LogEntry[] = []
+  for await (const one of reading) entries.push(...[one].flat())
+  return entries
+}
+
+/** A thread with a producer of its own, obeying one call at a time. See thread.mjs. */
+export class ProducerThread {
+  readonly #worker: Worker
+
+  private constructor(worker: Worker) {
+    this.#worker = worker
+  }
+
+  static async start(build: string, handle: LogHandle): Promise<ProducerThread> {
+    const worker = new Worker(THREAD, { workerData: { build: pathToFileURL(join(build, 'src/index.js')).href, handle } })
+    await once(worker, 'message')
+    return new ProducerThread(worker)
+  }
+
+  /** Has the thread do something. */
+  async ask<Value>(act: string, argument?: unknown): Promise<Value> {
+    const answer = once(this.#worker, 'message') as Promise<[{ value: Value; error?: { code?: string; message: string } }]>
+    this.#worker.postMessage({ act, argument })
+    const [{ value, error }] = await answer
+    if (error !== undefined) throw Object.assign(new Error(`on the other thread: ${error.message}`), { code: error.code })
+    return value
+  }
+
+  async end(): Promise<void> {
+    await this.#worker.terminate()
+  }
+}
