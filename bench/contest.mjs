@@ -42,7 +42,7 @@ const run = promisify(execFile)
  * @property {{ call: string, settings: object, needs?: string[] }[]} [prepare] once, in the shared directory
  * @property {Measurement[]} measurements
  * @property {Row[]} [rows]
- * @property {object} [plot] see report.mjs
+ * @property {object | object[]} [plot] see report.mjs
  */
 
 /**

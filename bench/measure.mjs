@@ -6,4 +6,4 @@
 const [, , module, call, settings] = process.argv
 const { [call]: measure } = await import(module)
 const result = await measure(JSON.parse(settings))
-process.stdout.write(`\n${JSON.stringify(result)}\n`)
+process.stdout.write(`\n${JSON.stringify(result ?? null)}\n`)

@@ -20,7 +20,12 @@ const TRIALS = {
   'sonic-boom': `require('sonic-boom')`,
   winston: `require('winston')`,
   '@logtape/file': `require('@logtape/file')`,
-  liteque: `import('liteque')`,
+  liteque: `import('liteque').then(async ({ buildDBClient, SqliteQueue }) => {
+    const database = buildDBClient(':memory:', { runMigrations: true })
+    const queue = new SqliteQueue('trial', database, { defaultJobArgs: { numRetries: 1 }, keepFailedJobs: false })
+    await queue.enqueue({})
+    await queue.attemptDequeue({ timeoutSecs: 1 })
+  })`,
   plainjob: `import('plainjob')`,
 }
 const run = promisify(execFile)
@@ -62,6 +67,6 @@ async function tryOut(peer) {
     await run(process.execPath, ['-e', TRIALS[peer]], { cwd: HERE })
     return undefined
   } catch (error) {
-    return error.stderr.split('\n').find((line) => /Error/.test(line)) ?? `ended by ${error.signal ?? error.code}`
+    return error.stderr.split('\n').find((line) => /^\w*Error\b.*: /.test(line)) ?? `ended by ${error.signal ?? error.code}`
   }
 }

@@ -6,6 +6,7 @@ import { createHistogram, record, summarize } from './latency.mjs'
 
 const MIB = 2 ** 20
 const ZEROS_BYTES = 4 * MIB
+const LEAST_FILE_BYTES = 16 * MIB
 /** Before the clock starts. */
 const WARM_WRITES = 20
 
@@ -13,13 +14,15 @@ const WARM_WRITES = 20
  * Writes of `bytes` one behind the other, each synced: for `ms` milliseconds, or until `totalBytes` are written.
  *
  * @param {object} settings
- * @param {boolean} settings.isPreallocated whether the file was filled with zeros and synced before, so that no block is allocated on the way
+ * @param {boolean} settings.isPreallocated whether the file was filled with zeros and synced before, so that no block is allocated on the way;
+ *   then, without `totalBytes`, the same blocks are written again and again
  */
-export function writeAndSync({ directory, bytes, isPreallocated, ms = Infinity, totalBytes = Infinity, fileBytes = Math.min(totalBytes, 256 * MIB) }) {
+export function writeAndSync({ directory, bytes, isPreallocated, ms = Infinity, totalBytes = Infinity }) {
   const file = openSync(join(directory, `raw-${bytes}-${isPreallocated}`), 'w+', 0o600)
+  const fileBytes = totalBytes === Infinity ? Math.max(LEAST_FILE_BYTES, 64 * bytes) : totalBytes + bytes
   try {
-    if (isPreallocated) fill(file, Math.max(fileBytes, bytes))
-    return writeUntil(file, { bytes, isPreallocated, ms, totalBytes, fileBytes: Math.max(fileBytes, bytes) })
+    if (isPreallocated) fill(file, fileBytes)
+    return writeUntil(file, { bytes, isPreallocated, ms, totalBytes, fileBytes })
   } finally {
     closeSync(file)
   }

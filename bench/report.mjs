@@ -71,7 +71,7 @@ function drawContest(contest) {
   const { title, note, rows, left, measurements } = contest
   return `<h3>${escape(title)}</h3>${note === undefined ? '' : `<p>${escape(note)}</p>`}
 ${left.map(({ name, why }) => `<p class="bad">Left out: ${escape(name)}: ${escape(why)}</p>`).join('')}
-${measurements.length === 0 ? '' : `${drawPlot(contest)}\n${drawValues(contest)}`}
+${measurements.length === 0 ? '' : `${[contest.plot].flat().map((plot) => drawPlot({ ...contest, plot })).join('\n')}\n${drawValues(contest)}`}
 ${drawRows(rows)}`
 }
 
@@ -99,7 +99,8 @@ function drawPlot(contest) {
   return drawChart({ x, y, series })
 }
 
-function sweepSeries({ metric, measurements }) {
+function sweepSeries({ plot, measurements, metric: compared }) {
+  const metric = plot.metric ?? compared
   const names = [...new Set(measurements.map(({ series }) => series))]
   return names.map((name) => {
     const points = measurements.filter(({ series }) => series === name).map(({ x, values }) => [x, median(values.map((value) => value[metric]))])

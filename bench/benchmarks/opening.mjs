@@ -47,7 +47,7 @@ function sizesThatFit(wanted, root, scale) {
   const { bavail, bsize } = statfsSync(root)
   let room = bavail * bsize - SPARE_BYTES
   const contests = []
-  for (const bytes of wanted.map((one) => Math.max(64 * MIB, one * scale))) {
+  for (const bytes of wanted.map((one) => Math.max(64 * MIB, Math.round(one * scale)))) {
     if (bytes > room || contests.includes(bytes)) continue
     room -= bytes
     contests.push(bytes)
