@@ -13,7 +13,7 @@ const file = `${directory}/log`
 /** How each logs, as its own documentation sets it up, and how it ends. */
 const LOGGERS = {
   async nothing() {
-    return { logger: pino({ write: () => undefined }), close: () => undefined }
+    return { logger: pino({}, { write: () => undefined }), close: () => undefined }
   },
   async ringwal() {
     const { openLog } = await import('../dist/src/index.js')
