@@ -49,7 +49,7 @@ for (const name of positionals.length > 0 ? positionals : NAMES) {
   const file = new URL(`./benchmarks/${name}.mjs`, import.meta.url).href
   const { title, plan } = await import(file)
   const contests = plan({ isFull, root, scale, size: (number) => Math.max(1, Math.round(number * scale)) }).filter((contest) => isFull || contest.in.includes(part))
-  if (contests.length > 0) benchmarks.push({ name, title, file, contests })
+  if (contests.length > 0) benchmarks.push({ name, title, file, contests: part === 'ci' ? contests.map(firstRatio) : contests })
 }
 const missing = await peersFor(benchmarks)
 const disk = await measure(MACHINE, 'measureDisk', { directory: root })
@@ -61,13 +61,26 @@ const results = []
 for (const { name, title, file, contests } of benchmarks) {
   say(`${title} (${name})`)
   const found = []
-  for (const contest of contests) found.push(await runContest(contest, { file, rounds, root, missing, say }))
+  for (const contest of contests) found.push(await runContest(contest, { file, rounds, root, missing, say }).catch((error) => fail(contest, error)))
   results.push({ benchmark: name, title, part, rounds, scale, machine, contests: found })
 }
 say(`\n${renderRows(results)}`)
 if (part === 'ci') warn(results)
 else save(results)
 say(`\n${((performance.now() - startMs) / 1000).toFixed(0)} s`)
+
+/** A contest with its first ratio, and what that needs. */
+function firstRatio({ rows: [row], measurements, ...contest }) {
+  const names = [row.of, row.against].map((side) => [side].flat()[0])
+  return { ...contest, rows: [row], measurements: measurements.filter(({ name }) => names.includes(name)) }
+}
+
+/** The others go on, and the exit status tells. */
+function fail({ title, metric, unit }, error) {
+  console.error(`${title}: ${error.stderr || error.stack}`)
+  process.exitCode = 1
+  return { title, metric, unit, note: `FAILED: ${error.message.split('\n')[0]}`, measurements: [], rows: [], left: [] }
+}
 
 async function peersFor(chosen) {
   const needs = chosen.flatMap(({ contests }) => contests.flatMap(({ measurements, prepare = [] }) => [...measurements, ...prepare].flatMap((one) => one.needs ?? [])))

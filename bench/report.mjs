@@ -15,7 +15,7 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.25rem; margin: 3rem 0 0; border-top:
 h3 { font-size: 1.05rem; margin: 2rem 0 0; } p { margin: .2rem 0 .6rem; color: var(--soft); }
 table { border-collapse: collapse; margin: .6rem 0; font-size: .85rem; } th { font-weight: 600; text-align: right; color: var(--soft); }
 th, td { padding: .15rem .7rem .15rem 0; border-bottom: 1px solid var(--grid); text-align: right; font-variant-numeric: tabular-nums; }
-th:first-child, td:first-child { text-align: left; }
+th:first-child, td:first-child { text-align: left; } td + td { white-space: nowrap; } code { font-size: .9em; }
 svg { width: 100%; height: auto; font: 12px system-ui, sans-serif; fill: var(--soft); }
 .grid { stroke: var(--grid); } path { fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: round; } circle, rect.median { fill: currentColor; }
 text.name { fill: var(--ink); } .good { color: ${light(2)}; } .bad { color: ${light(4)}; font-weight: 600; }
@@ -69,7 +69,7 @@ function drawBenchmark({ title, contests }) {
 
 function drawContest(contest) {
   const { title, note, rows, left, measurements } = contest
-  return `<h3>${escape(title)}</h3>${note === undefined ? '' : `<p>${escape(note)}</p>`}
+  return `<h3>${escape(title)}</h3>${note === undefined ? '' : `<p>${escape(note).replace(/`([^`]+)`/g, '<code>$1</code>')}</p>`}
 ${left.map(({ name, why }) => `<p class="bad">Left out: ${escape(name)}: ${escape(why)}</p>`).join('')}
 ${measurements.length === 0 ? '' : `${[contest.plot].flat().map((plot) => drawPlot({ ...contest, plot })).join('\n')}\n${drawValues(contest)}`}
 ${drawRows(rows)}`
@@ -82,8 +82,10 @@ function drawValues({ metric, unit, measurements }) {
   const head = ['', ...(promised ? ['promise'] : []), `${metric}, ${unit}`, ...others].map((text) => `<th>${escape(text)}</th>`)
   const body = measurements.map(({ name, promise, values }) => {
     const { median: middle, min, max } = spread(values.map((value) => value[metric]))
-    const cells = others.map((key) => (values[0][key] === undefined ? '' : short(median(values.map((value) => value[key])))))
-    return `<tr>${[escape(name), ...(promised ? [promise ?? ''] : []), `${short(middle)} (${short(min)} to ${short(max)})`, ...cells].map((text) => `<td>${text}</td>`).join('')}</tr>`
+    const show = (key) => (unit.startsWith('ns') && /^(p\d+|max|early|\w*(Ns|ns))$/.test(key) || key === metric && unit.startsWith('ns') ? FORMATS.ns : short)
+    const cells = others.map((key) => (values[0][key] === undefined ? '' : show(key)(median(values.map((value) => value[key])))))
+    const [shownMiddle, shownMin, shownMax] = [middle, min, max].map(show(metric))
+    return `<tr>${[escape(name), ...(promised ? [promise ?? ''] : []), `${shownMiddle} (${shownMin} to ${shownMax})`, ...cells].map((text) => `<td>${text}</td>`).join('')}</tr>`
   })
   return `<div class="scroll"><table><tr>${head.join('')}</tr>${body.join('\n')}</table></div>`
 }
@@ -91,7 +93,7 @@ function drawValues({ metric, unit, measurements }) {
 /** Curves where the contest has a plot, else every round of every contender as a dot. */
 function drawPlot(contest) {
   const { plot, metric, unit, measurements } = contest
-  if (plot === undefined) return drawStrips({ label: unit, format: short, strips: measurements.map(({ name, values }) => ({ name, values: values.map((value) => value[metric]) })) })
+  if (plot === undefined) return drawStrips({ label: unit, format: unit.startsWith('ns') ? FORMATS.ns : short, strips: measurements.map(({ name, values }) => ({ name, values: values.map((value) => value[metric]) })) })
   const series = plot.kind === undefined ? sweepSeries(contest) : pointSeries(contest)
   const points = series.flatMap((one) => one.points)
   if (points.length === 0) return ''

@@ -5,7 +5,7 @@ import { median } from './statistics.mjs'
 
 const WIDTH = 860
 const LEFT = 330
-const RIGHT = 20
+const RIGHT = 40
 const ROW = 26
 const FOOT = 40
 
