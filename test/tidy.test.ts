@@ -20,7 +20,7 @@ function readTree(directory: string): Source[] {
   return readdirSync(join(TOP, directory), { recursive: true, withFileTypes: true })
     .filter((file) => file.isFile() && /\.(ts|mts|mjs|cjs)$/.test(file.name))
     .map((file) => join(file.parentPath, file.name))
-    .filter((path) => !relative(TOP, path).split(sep).includes('node_modules')) // of bench/peers
+    .filter((path) => !relative(TOP, path).split(sep).includes('node_modules')) // of bench
     .map((path) => parse(relative(TOP, path).split(sep).join('/'), readFileSync(path, 'utf8')))
 }
 

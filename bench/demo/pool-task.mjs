@@ -1,7 +1,7 @@
 /** A task for the pool: counts primes, some hundred milliseconds of pure computing, and logs on the way from its own thread. */
 
 import { threadId } from 'node:worker_threads'
-import { attachProducer } from 'ringwal'
+import { attachProducer } from '../../dist/src/index.js'
 import { digest } from './digest.mjs'
 
 const CHUNKS = 200

@@ -5,7 +5,7 @@ import { digest } from './digest.mjs'
 /**
  * Reads every entry of the log. Each is JSON with its `source` and the `number` that the source gave it, from 1.
  *
- * @param {import('ringwal').Log} log
+ * @param {import('../../dist/src/index.js').Log} log
  * @param {{ source: string, number: number, sequence: number, digest: string }[]} receipts
  */
 export async function verify(log, receipts) {

@@ -11,7 +11,7 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { openSync, writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { openLog } from 'ringwal'
+import { openLog } from '../../dist/src/index.js'
 
 const [, , directory, server, noteFile, way] = process.argv
 const notes = openSync(noteFile, 'a')

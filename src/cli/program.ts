@@ -4,6 +4,7 @@ import { createRequire } from 'node:module'
 import { Command, CommanderError, Option } from 'commander'
 import { append, type AppendOptions } from './append.js'
 import { parseCount, parseSize, parseSpan, parseTime } from './argument-values.js'
+import { bench, type BenchOptions } from './bench.js'
 import { CommandError, describeError, STATUS } from './command-error.js'
 import { checkpoint, commit, consumers, seek, type CheckpointOptions } from './consumers.js'
 import { listDead, replayDead } from './dead.js'
@@ -17,7 +18,7 @@ const DIRECTORY = 'the directory of a log'
 const EXIT_STATUS = `
 Exit status: 0 done, also when a pipe was closed by its reader; 2 wrong usage; 3 failed.
 verify, repair: 0 sound; 1 torn: opening would repair an unfinished write; 2 corrupt; 3 it could not tell, wrong usage included.
-append: 130 after SIGINT, 143 after SIGTERM; what was read until then is durable, and counted.`
+append: 130 after SIGINT, 143 after SIGTERM; what was read until then is durable, and counted. bench: the same, without figures.`
 
 /** Runs one command line. Never rejects: sets the process's exit status. */
 export async function run(argv: readonly string[]): Promise<void> {
@@ -53,6 +54,7 @@ function createProgram(context: Context): Command {
   addReading(program, context)
   addChecking(program, context)
   addQueue(program, context)
+  addBench(program, context)
   return program
 }
 
@@ -131,4 +133,13 @@ function addQueue(program: Command, { output, warn, finish }: Context): void {
     .option('--max-bytes <size>', 'without consumers: also what is more', parseSize)
     .option('--max-segments <n>', 'without consumers: also what is more', parseCount(1))
     .action(async (directory: string, options: CheckpointOptions) => finish(await checkpoint(directory, options, output)))
+}
+
+function addBench(program: Command, { output, warn, finish }: Context): void {
+  program.command('bench').summary('measure a disk')
+    .description('Measures what a log would do on this disk: append cost, time from append to durable, throughput, and the disk by itself. Works in a directory of its own, which it removes.')
+    .argument('<dir>', 'a directory on that disk; a log in it is not touched')
+    .option('--time <span>', 'for all measurements together (default: 14s)', parseSpan)
+    .option('--json', 'as one JSON object; latencies in microseconds')
+    .action(async (directory: string, options: BenchOptions) => finish(await bench(directory, options, output, warn)))
 }
