@@ -1,6 +1,6 @@
 /** Bugs that let two own a directory, or nobody. */
 
-import type { Patch } from '../crash/code-under-test.js'
+import type { Patch } from './patch.js'
 import type { SeededBug } from './seeded-bug.js'
 
 const caughtBy = 'locks'
