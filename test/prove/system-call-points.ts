@@ -87,7 +87,7 @@ function contentOf({ name, text }: TracedCall): string {
 
 /**
  * Of each kind of changing call the first one, with all its faults but the one that differs from another in its number only; the last one with
- * the error after which a log goes on, since nothing later removes what that may have left; and of all others as many as `most` allows,
+ * its errors, since nothing later removes what these may have left; and of all others as many as `most` allows,
  * drawn at random.
  */
 export function samplePoints(points: readonly Point[], most: number, seed: number): Point[] {
@@ -98,9 +98,8 @@ export function samplePoints(points: readonly Point[], most: number, seed: numbe
     const key = `${point.scenario} ${point.kind}`
     if (!firsts.has(key)) firsts.set(key, point.ordinal)
     const isLikeAnother = 'error' in point.fault && (point.fault.error === 'EROFS' || isLook(point))
-    const isFirst = firsts.get(key) === point.ordinal && !isLikeAnother
-    const isLast = lasts.get(key) === point.ordinal && 'error' in point.fault && point.fault.error === NO_ROOM
-    ;(isFirst || isLast ? always : others).push(point)
+    const isLast = lasts.get(key) === point.ordinal && 'error' in point.fault
+    ;((firsts.get(key) === point.ordinal || isLast) && !isLikeAnother ? always : others).push(point)
   }
   const random = seededRandom(seed)
   const drawn = new Set(always)

@@ -15,7 +15,7 @@ import { kindOf, legalOutcomes, nameOf, pointOf, pointsOf, samplePoints, SCENARI
 import { findFaults } from './system-calls-oracle.js'
 import { runProgram, THREADS, tracerObstacle, type ProgramEnd, type Told, type TracedCall } from './traced-program.js'
 
-/** So many take about two minutes. */
+/** At least so many; with the first and last ones of each kind they take about two and a half minutes of one core. */
 const QUICK_POINTS = 300
 /** Of the points, the part that a run may not come by: a call that comes of timing stands elsewhere, or not at all. */
 const MISSED_SHARE = 0.1
