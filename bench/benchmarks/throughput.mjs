@@ -22,7 +22,7 @@ const FURTHER = [
   { name: 'sonic-boom, async (pino.destination)', store: 'sonic-boom', promise: 'written', needs: ['sonic-boom'] },
   { name: 'sonic-boom, sync (pino.destination)', store: 'sonic-boom', options: { sync: true }, promise: 'written', needs: ['sonic-boom'] },
   { name: 'winston file', store: 'winston', promise: 'written', needs: ['winston'] },
-  { name: '@logtape/file', store: 'logtape', promise: 'written', needs: ['@logtape/file'] },
+  { name: '@logtape/file, syncs at each flush', store: 'logtape', promise: 'durable', needs: ['@logtape/file'], share: 0.02 },
 ]
 
 export function plan({ size, isFull }) {
@@ -30,9 +30,9 @@ export function plan({ size, isFull }) {
   return [
     {
       title: 'One producer, lines of 104 bytes', in: ['quick'], metric: 'rate', unit: 'entries/s',
-      note: 'From the first append until the last line is as safe as the contender promises, in a store that has taken as many before.',
-      measurements: contenders.map(({ name, store, options, promise, needs }) => ({
-        name, promise, needs, call: 'measureStore', settings: { store, options, bytes: LINE_BYTES, count: size(500_000) },
+      note: 'From the first append until the last line is as safe as the contender promises, in a store that has taken as many before. Very slow ones take fewer lines.',
+      measurements: contenders.map(({ name, store, options, promise, needs, share = 1 }) => ({
+        name, promise, needs, call: 'measureStore', settings: { store, options, bytes: LINE_BYTES, count: size(500_000 * share) },
       })),
       rows: contenders.slice(1).map(({ name, target }) => ({ name: `ringwal against ${name}`, of: 'ringwal', against: name, atLeast: target })),
     },
