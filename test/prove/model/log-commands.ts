@@ -379,7 +379,7 @@ export async function checkAll(model: ExpectedLog, world: World): Promise<void> 
 
 /** The commands, with their weights. */
 export const LOG_COMMANDS: fc.WeightedArbitrary<Command>[] = [
-  { weight: 10, arbitrary: APPEND }, { weight: 2, arbitrary: APPEND_TO_EMPTY_RING }, { weight: 6, arbitrary: GROUPS }, { weight: 4, arbitrary: WRITE },
+  { weight: 10, arbitrary: APPEND }, { weight: 2, arbitrary: APPEND_TO_EMPTY_RING }, { weight: 6, arbitrary: GROUPS }, { weight: 8, arbitrary: WRITE },
   { weight: 3, arbitrary: TWO_THREADS }, { weight: 2, arbitrary: THREAD_WRITE }, { weight: 3, arbitrary: LINES }, { weight: 2, arbitrary: FILE },
   { weight: 5, arbitrary: WAIT }, { weight: 1, arbitrary: WRONG }, { weight: 4, arbitrary: READ }, { weight: 2, arbitrary: READ_BY_TIME },
   { weight: 2, arbitrary: FOLLOW }, { weight: 3, arbitrary: GET }, { weight: 1, arbitrary: GET_FILES }, { weight: 2, arbitrary: LOOK },
