@@ -4,7 +4,8 @@ import { expect, test } from 'vitest'
 import { CONTROL_KIND, controlKind, decodeRange, encodeControlFrame, encodeRange } from '../../dist/src/format/control-layout.js'
 import { FRAME_OVERHEAD } from '../../dist/src/format/frame-layout.js'
 import { decodeIndex, encodeIndex, MIN_INDEX_FRAME_BYTES, type IndexEntry, type SparseIndex } from '../../dist/src/format/index-layout.js'
-import { segmentNameOf } from '../../dist/src/format/segment-name.js'
+import { createSegmentName, isSpareName, segmentNameOf, spareName } from '../../dist/src/format/segment-name.js'
+import { decodeTrailer, encodeTrailer, type Cursor } from '../../dist/src/format/trailer-layout.js'
 import { createUuid, uuidFromHex } from '../../dist/src/format/uuid.js'
 
 const ID = new Uint8Array(16).fill(9)
@@ -43,6 +44,7 @@ test.each<[string, Partial<SparseIndex>]>([
   ['with a sequence twice', { entries: [ENTRY, { ...ENTRY, offset: 2000 }] }],
   ['with two entries at one place', { entries: [ENTRY, { ...ENTRY, sequence: 6 }] }],
   ['whose times fall by a little', { entries: [ENTRY, { sequence: 6, ticks: ENTRY.ticks - 1n, offset: 2000 }] }],
+  ['whose times fall in a middle byte', { entries: [{ ...ENTRY, ticks: 2n ** 48n }, { sequence: 6, ticks: 2n ** 40n, offset: 2000 }] }],
   ['whose times fall by much, though their low words rise', { entries: [ENTRY, { sequence: 6, ticks: 8n, offset: 2000 }] }],
 ])('an index %s is none', (_what, index) => {
   expect(decoded(index)).toBeUndefined()
@@ -90,4 +92,31 @@ test('a UUID is a segment’s name if its time is one that a name can tell', () 
   expect(segmentNameOf(uuidFromHex('ffffffffffff7a0bb1c2d3e4f5060708'))).toBeUndefined()
   // Of no version that this project writes.
   expect(segmentNameOf(new Uint8Array(16))).toBeUndefined()
+})
+
+function trailerOf(cursors: readonly Cursor[] | undefined, firstSequence = 1): ReturnType<typeof decodeTrailer> {
+  const bytes = encodeTrailer({
+    segmentUuid: ID, previousUuid: ID, offset: 128, batchStart: 128, firstSequence, lastSequence: firstSequence, durableSequence: 0, previousChecksum: 0, cursors,
+  }, 0, 0)
+  return decodeTrailer(bytes, viewOf(bytes), 0, bytes.length, 128, ID)
+}
+
+test.each([['without a name', 0], ['with a name of 256 bytes', 256]])('a trailer with a cursor %s is none', (_what, nameBytes) => {
+  expect(trailerOf([{ name: 'x'.repeat(nameBytes), sequence: 0, epoch: 0 }])).toBeUndefined()
+})
+
+test('a trailer has cursors of names of 1 to 255 bytes', () => {
+  const cursors = [{ name: 'x', sequence: 3, epoch: 2 }, { name: 'y'.repeat(255), sequence: 0, epoch: 2 ** 32 - 1 }]
+  expect(trailerOf(cursors)?.cursors).toEqual(cursors)
+})
+
+test('a trailer of sequence 0 is none', () => {
+  expect(trailerOf(undefined)).toBeDefined()
+  expect(trailerOf(undefined, 0)).toBeUndefined()
+})
+
+test('a spare is named by the whole of its UUID, and by nothing else', () => {
+  const spare = spareName(createSegmentName(5))
+  expect(isSpareName(spare)).toBe(true)
+  for (const other of [`x${spare}`, `${spare}x`, spare.slice(1), `g${spare.slice(1)}`, spare.replace('.', 'x')]) expect(isSpareName(other), other).toBe(false)
 })

@@ -16,11 +16,11 @@ const QUICK_MS = 60_000
 const LONG_MS = 30 * 60_000
 /** Programs drawn from one seed. */
 const CHUNK = 5
-const MAX_COMMANDS = 60
+const MAX_COMMANDS = 40
 /** A program that takes longer hangs. */
 const PROGRAM_MS = 60_000
 /** How long a failing program is made smaller. */
-const SHRINK_MS = 30_000
+const SHRINK_MS = 60_000
 
 interface Program {
   readonly shape: Shape
