@@ -13,4 +13,13 @@ export interface HarnessEntry {
 }
 
 /** All of them. */
-export const HARNESSES: readonly HarnessEntry[] = []
+export const HARNESSES: readonly HarnessEntry[] = [
+  {
+    name: 'corruption', about: 'no bit flip, cut or garbled sector is accepted in silence, none loses what is proved', alone: false,
+    load: () => import('./corruption.js'),
+  },
+  {
+    name: 'fuzzing', about: 'no input makes a reader fail, read without end or take too much memory', alone: false,
+    load: () => import('./fuzzing.js'),
+  },
+]
