@@ -82,7 +82,8 @@ class Corruption {
     const bytes = this.#logs[0]!.segments.reduce((sum, segment) => sum + segment.bytes.length, 0)
     this.#options.say(`${this.#logs.length} logs of about ${bytes} bytes, ${this.#logs[0]!.last} entries in ${this.#logs[0]!.segments.length} segments`)
     const segments = new Map<KnownSegment, number>(this.#logs.flatMap((log) => log.segments.map((segment, index) => [segment, index] as const)))
-    for (const [segment, index] of segments) {
+    // The tails first: most is decided there.
+    for (const [segment, index] of [...segments].reverse()) {
       const logs = this.#logs.filter((log) => log.segments[index] === segment)
       let number = 0
       // What is found by then is enough to begin with.

@@ -8,7 +8,8 @@ const caughtBy = 'fuzzing'
 export const BUGS: readonly SeededBug[] = [
   {
     name: "a frame's length is trusted before it is compared with what is left", caughtBy,
-    patches: [{ file: 'format/frame-layout.js', from: 'dataBytes < 0 || dataBytes > MAX_FRAME_DATA_BYTES || dataBytes > left - FRAME_OVERHEAD', to: 'dataBytes < 0' }],
+    patches: [{ file: 'format/frame-layout.js', from: 'dataBytes < 0 || dataBytes > MAX_FRAME_DATA_BYTES || dataBytes > left - FRAME_OVERHEAD', to: 'dataBytes < 0' },
+      { file: 'segment/frame-window.js', from: 'Math.min(left, Math.max(this.#chunkBytes, frameBytes))', to: 'Math.max(this.#chunkBytes, frameBytes)' }],
   },
   {
     name: "a frame's length may be negative", caughtBy,
