@@ -26,4 +26,12 @@ export const HARNESSES: readonly HarnessEntry[] = [
   { name: 'locks', about: 'one owner at a time, whoever is killed when, and never a lock-out that lasts', alone: false, load: () => import('./locks.js') },
   { name: 'model', about: 'random programs of the whole API against a model in memory', alone: false, load: () => import('./model.js') },
   { name: 'soak', about: 'a minute of full load: nothing grows, nothing slows down', alone: true, load: () => import('./soak.js') },
+  {
+    name: 'corruption', about: 'no bit flip, cut or garbled sector is accepted in silence, none loses what is proved', alone: false,
+    load: () => import('./corruption.js'),
+  },
+  {
+    name: 'fuzzing', about: 'no input makes a reader fail, read without end or take too much memory', alone: false,
+    load: () => import('./fuzzing.js'),
+  },
 ]
