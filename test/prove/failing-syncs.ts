@@ -6,9 +6,12 @@ import { seededRandom } from '../model/random.js'
 import { failSync } from '../stress/failing-syncs.js'
 import { thinDiskObstacle } from '../support/thin-disk.js'
 import type { Fault, ProveOptions, ProveResult } from './harness.js'
+import { within } from './time-limit.js'
 
 const QUICK_CYCLES = 20
 const LONG_CYCLES = 500
+/** Far more than a cycle takes. */
+const LIMIT_MS = 120_000
 
 /** A case is a cycle, `cycle N`: a disk and a log of its own. */
 export async function run({ seed, long, caseName, stopAtFirst, directory, say }: ProveOptions): Promise<ProveResult> {
@@ -22,7 +25,7 @@ export async function run({ seed, long, caseName, stopAtFirst, directory, say }:
     const root = join(directory, name)
     mkdirSync(root)
     cases++
-    const found = await failSync(root, seededRandom(seed + Number(name.split(' ')[1])))
+    const found = await within(LIMIT_MS, failSync(root, seededRandom(seed + Number(name.split(' ')[1])))).catch((error: unknown) => [String(error)])
     faults.push(...found.slice(0, 5).map((what) => ({ caseName: name, what })))
     if (faults.length > 0 && (stopAtFirst || faults.length > 20)) break
   }

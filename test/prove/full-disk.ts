@@ -9,11 +9,14 @@ import { below, seededRandom, type Random } from '../model/random.js'
 import { load } from '../support/library.mjs'
 import { SmallDisk, smallDiskObstacle } from '../support/small-disk.js'
 import type { Fault, ProveOptions, ProveResult } from './harness.js'
+import { within } from './time-limit.js'
 
 const { openLog, verifyLog } = await load('index.js')
 const QUICK_CYCLES = 10
 const LONG_CYCLES = 300
 const MIB = 2 ** 20
+/** Far more than a cycle takes. */
+const LIMIT_MS = 120_000
 /** Looks, 5 ms apart, until there should be room. */
 const MOST_LOOKS = 4000
 
@@ -31,7 +34,7 @@ export async function run({ seed, long, caseName, stopAtFirst, directory, say }:
     mkdirSync(root)
     cases++
     const cycle = new FullDiskCycle(new SmallDisk(32, root), seededRandom(seed + Number(name.split(' ')[1])))
-    await cycle.live().catch((error: unknown) => cycle.faults.push(`while ${cycle.doing}: ${String(error)}`))
+    await within(LIMIT_MS, cycle.live()).catch((error: unknown) => cycle.faults.push(`while ${cycle.doing}: ${String(error)}`))
     refused += cycle.refused
     faults.push(...cycle.faults.slice(0, 5).map((what) => ({ caseName: name, what })))
     if (faults.length > 0 && (stopAtFirst || faults.length > 20)) break
@@ -63,6 +66,8 @@ class FullDiskCycle {
   async live(): Promise<void> {
     let log = await openLog(this.#options)
     log.consumer('reader')
+    // The reserve is made with the first entry.
+    await this.#goOn(log)
     for (let round = 0; round < 3; round++) {
       this.doing = 'filling the disk'
       const giveBack = this.#disk.fillUntil(below(this.#random, 6 * MIB))

@@ -10,6 +10,7 @@ import { seededRandom, type Random } from '../model/random.js'
 import { terminateThreads } from '../stress/terminations.js'
 import { load } from '../support/library.mjs'
 import type { Fault, ProveOptions, ProveResult } from './harness.js'
+import { within } from './time-limit.js'
 
 const { openLog, verifyLog } = await load('index.js')
 const QUICK_ROUNDS = 20
@@ -61,16 +62,4 @@ async function liveRound(options: LogOptions, random: Random): Promise<{ faults:
   await log.close()
   const { status, damages } = await verifyLog(options.directory)
   return { ...counts, faults: status === 'sound' ? [...faults] : [...faults, `verifyLog() says ${status}: ${JSON.stringify(damages)}`] }
-}
-
-async function within<Value>(ms: number, work: Promise<Value>): Promise<Value> {
-  let timer: NodeJS.Timeout | undefined
-  const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`it does not end within ${ms / 1000} s`)), ms)
-  })
-  try {
-    return await Promise.race([work, limit])
-  } finally {
-    clearTimeout(timer)
-  }
 }
