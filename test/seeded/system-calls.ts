@@ -12,7 +12,7 @@ export const BUGS: readonly SeededBug[] = [
     caughtBy,
   },
   {
-    name: 'batches are acknowledged before they are synced',
+    name: 'batches are acknowledged before their sync',
     patches: [{ file: 'writer/writer.js', from: 'this.#tails.tail?.sync();', to: 'this.#noteSynced(this.#written); this.#tails.tail?.sync();' }],
     caughtBy,
   },
