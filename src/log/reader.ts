@@ -129,6 +129,7 @@ class LogReader {
     const segment = segments.find((candidate, index) => !isDone(candidate, index))
     if (segment === undefined) return false
     if (segment.header.firstSequence > this.#next) {
+      this.#assertNoneUnreadable(segment)
       if (this.#isStarted) throw this.#trimmed()
       this.#next = segment.header.firstSequence
     }
@@ -144,6 +145,15 @@ class LogReader {
     this.#proved = Math.max(this.#proved, segment.header.firstSequence - 1, segment.header.sealed ? segment.header.lastSequence : 0)
     this.#window = new FrameWindow(start.offset, file.size())
     return true
+  }
+
+  #assertNoneUnreadable(next: CatalogEntry): void {
+    const file = this.#catalog.findUnreadable(next)
+    if (file === undefined) return
+    const lastSequence = next.header.firstSequence - 1
+    throw new WalError('ERR_WAL_CORRUPT', `entry ${this.#next} cannot be read: header and first trailer of ${file} are damaged`, {
+      file, offset: 0, firstSequence: this.#next, lastSequence,
+    })
   }
 
   /** Reads what is in memory, one read at most; tells why it stopped, if not for more to read. */

@@ -2,17 +2,17 @@
 
 import { join } from 'node:path'
 import type { Disk, DiskFile } from '../disk/disk.js'
-import { controlKind } from '../format/control-layout.js'
 import { frameSequence, frameTicks, type FrameFault } from '../format/frame-layout.js'
 import type { SparseIndex } from '../format/index-layout.js'
 import { parseSegmentName, type SegmentName } from '../format/segment-name.js'
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, type HeaderFault, type SegmentHeader } from '../format/segment-layout.js'
-import { decodeTrailer, type Cursor, type Trailer } from '../format/trailer-layout.js'
+import type { Cursor } from '../format/trailer-layout.js'
 import { checkBlocking, FrameWindow } from '../segment/frame-window.js'
 import { scanSegment, type ScanProgress, type SegmentScan } from '../segment/scan.js'
 import { readIndex } from '../segment/sealed-index.js'
+import { readTrailerAt } from '../segment/trailer-at.js'
 
-/** Enough for a trailer without many cursors; more is read where one is larger. */
+/** Enough for a short entry; more is read where one is larger. */
 const FIRST_READ_BYTES = 4096
 
 /** What one segment file says. */
@@ -113,11 +113,4 @@ function readSealed(file: DiskFile, fileBytes: number, uuid: Uint8Array): Sealed
   const first = readTrailerAt(file, fileBytes, SEGMENT_HEADER_BYTES, uuid)
   const last = index === undefined ? undefined : readTrailerAt(file, fileBytes, index.cursorTrailerOffset, uuid)
   return { index, firstSequence: first?.firstSequence, previousUuid: first?.previousUuid, cursors: last?.cursors }
-}
-
-function readTrailerAt(file: DiskFile, fileBytes: number, offset: number, uuid: Uint8Array): Trailer | undefined {
-  const window = new FrameWindow(offset, fileBytes, FIRST_READ_BYTES)
-  const size = checkBlocking(window, file)
-  if (typeof size !== 'number' || controlKind(window.view, window.at, size) !== 'trailer') return undefined
-  return decodeTrailer(window.bytes, window.view, window.at, size, offset, uuid)
 }

@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import type { Disk, DiskFile } from '../disk/disk.js'
 import { INDEX_INTERVAL_BYTES, type IndexEntry } from '../format/index-layout.js'
 import { parseSegmentName, type SegmentName } from '../format/segment-name.js'
-import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, type SegmentHeader } from '../format/segment-layout.js'
+import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, tailHeader, type SegmentHeader } from '../format/segment-layout.js'
 import { readIndex } from './sealed-index.js'
+import { readTrailerAt } from './trailer-at.js'
 
 /** One segment. */
 export interface CatalogEntry {
@@ -34,13 +35,27 @@ export class Catalog {
     this.directory = directory
   }
 
-  /** All segments with a readable header, in order of sequence. Blocks: a directory listing, and a small read for each segment not seen before. */
+  /**
+   * All segments that tell what they hold, in order of sequence. Blocks: a directory listing, and a small read for each segment not seen before.
+   * One whose header is damaged tells it by its first trailer.
+   */
   list(): CatalogEntry[] {
-    const names = this.#disk.list(this.directory).map(parseSegmentName).filter((name) => name !== undefined)
+    const names = this.#names()
     const entries = names.map((name) => this.#sealed.get(name.name) ?? this.#load(name)).filter((entry) => entry !== undefined)
     const present = new Set(names.map((name) => name.name))
     for (const name of this.#sealed.keys()) if (!present.has(name)) this.#forget(name)
     return entries.sort((a, b) => a.header.firstSequence - b.header.firstSequence || (a.name.name < b.name.name ? -1 : 1))
+  }
+
+  #names(): SegmentName[] {
+    return this.#disk.list(this.directory).map(parseSegmentName).filter((name) => name !== undefined)
+  }
+
+  /** The path of a segment before `entry` that tells nothing of what it holds. The newest may be unwritten as yet; of those before it that is damage. */
+  findUnreadable(entry: CatalogEntry): string | undefined {
+    const found = this.#names().find((name) => name.name < entry.name.name && !this.#sealed.has(name.name) && this.#load(name) === undefined)
+    // One that goes meanwhile tells nothing either.
+    return found !== undefined && this.#names().some(({ name }) => name === found.name) ? join(this.directory, found.name) : undefined
   }
 
   #forget(name: string): void {
@@ -48,7 +63,7 @@ export class Catalog {
     this.#indexes.delete(name)
   }
 
-  /** Reads a segment's header again; undefined when the file is gone or has no valid header (yet). */
+  /** Reads again what a segment holds; undefined when the file is gone or does not tell (yet). */
   #load(name: SegmentName): CatalogEntry | undefined {
     const path = join(this.directory, name.name)
     let file: DiskFile
@@ -60,9 +75,15 @@ export class Catalog {
     }
     try {
       const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES)
-      const header = decodeSegmentHeader(bytes.subarray(0, file.read(bytes, 0)))
-      if (typeof header === 'string') return undefined
-      const entry = { name, path, header, fileBytes: file.size() }
+      const fileBytes = file.size()
+      let header = decodeSegmentHeader(bytes.subarray(0, file.read(bytes, 0)))
+      if (header === 'version') return undefined
+      if (typeof header === 'string') {
+        const trailer = readTrailerAt(file, fileBytes, SEGMENT_HEADER_BYTES, name.uuid)
+        if (trailer === undefined) return undefined
+        header = tailHeader(trailer.firstSequence)
+      }
+      const entry = { name, path, header, fileBytes }
       if (header.sealed) this.#sealed.set(name.name, entry)
       return entry
     } finally {

@@ -2,11 +2,11 @@
 
 import { fork, type ChildProcess } from 'node:child_process'
 import { on, once } from 'node:events'
-import { mkdtempSync, rmSync, truncateSync } from 'node:fs'
+import { chmodSync, closeSync, mkdtempSync, openSync, rmSync, truncateSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openLog, readLog, readLogBatches, type Log, type LogOptions, type ReadLogOptions } from '../../dist/src/index.js'
 import { SegmentMaker, textOf, upTo } from '../recovery/made-segments.js'
 
@@ -171,4 +171,39 @@ test('a reader takes no lock: it reads beside the writer, and the writer opens b
   await following.next()
   expect((await following.next()).value!.text()).toBe('three')
   await following.return()
+})
+
+describe('of three closed segments, 50 entries each, a damaged one', () => {
+  /** Writes over the middle one, at these offsets. */
+  async function damaged(...offsets: number[]): Promise<string> {
+    const opened = await open()
+    for (let number = 1; number <= 150; number++) {
+      opened.append(`entry ${number}`)
+      if (number % 50 === 0) await opened.roll()
+    }
+    await opened.close()
+    const { file } = opened.segments()[1]!
+    chmodSync(file, 0o600)
+    const fd = openSync(file, 'r+')
+    for (const offset of offsets) writeSync(fd, Buffer.alloc(8, 'x'), 0, 8, offset)
+    closeSync(fd)
+    return file
+  }
+
+  test('says by its first trailer what it holds, if it is the header', async () => {
+    await damaged(30)
+    const sequences: number[] = []
+    for await (const entry of readLog(directory)) sequences.push(entry.sequence)
+    expect(sequences).toEqual(Array.from({ length: 150 }, (_, index) => index + 1))
+  })
+
+  test.each([[1, 51], [60, 60]])('is an error at its place, if it is both: from %i', async (fromSequence, firstSequence) => {
+    const file = await damaged(30, 140)
+    const sequences: number[] = []
+    const reading = (async () => {
+      for await (const entry of readLog(directory, { fromSequence })) sequences.push(entry.sequence)
+    })()
+    await expect(reading).rejects.toMatchObject({ code: 'ERR_WAL_CORRUPT', file, firstSequence, lastSequence: 100 })
+    expect(sequences).toEqual(fromSequence === 1 ? Array.from({ length: 50 }, (_, index) => index + 1) : [])
+  })
 })

@@ -57,11 +57,11 @@ function tellLies(random: Random, file: string): void {
   writeFileSync(file, bytes)
 }
 
-/** The sequences that a reading gives before it ends or stops at damage. */
+/** The sequences that a reading gives before it ends or stops at damage; those too that no mark proves durable, as in a tail that says it is open. */
 async function readable(directory: string): Promise<{ sequences: number[]; error?: WalError }> {
   const sequences: number[] = []
   try {
-    for await (const entries of readLogBatches(directory)) for (const { sequence } of entries) sequences.push(sequence)
+    for await (const entries of readLogBatches(directory, { includeWritten: true })) for (const { sequence } of entries) sequences.push(sequence)
   } catch (error) {
     return { sequences, error: error as WalError }
   }
