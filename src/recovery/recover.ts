@@ -142,9 +142,10 @@ function describe(
  * blocks whose first write has failed as unwritten ones, so that what is written over them later, and synced without an error, reads as zeros
  * once the page cache is gone.
  *
- * 1. Copy the chain to a spare name, sync it, seal it. 2. Rename it over the old file. 3. Sync the directory.
+ * 1. Copy the chain to a spare name, sync it. 2. Rename it over the old file, sync the directory. 3. Cut, sync, seal: not before 2, since of a
+ * sealed segment nobody doubts again that its name is durable.
  *
- * With nothing in doubt: cut, sync, seal. Without room for a copy it is written again where it is: better than not at all.
+ * Without room for a copy it is written again where it is: better than not at all.
  */
 function rewriteAndSeal(disk: Disk, directory: string, verdict: SealVerdict, cuts: RecoveryCut[], mayStayOpen: boolean): number {
   const { facts, rewriteFrom } = verdict
@@ -155,11 +156,10 @@ function rewriteAndSeal(disk: Disk, directory: string, verdict: SealVerdict, cut
     const isUnused = scan.isTailZero || isTailStale(facts)
     noteCut(cuts, facts.path, scan.endOffset, cutBytes, scan.isTailZero ? 'zeros' : isUnused ? 'stale' : scan.fault, !isUnused)
   }
-  const copiedBytes = rewriteFrom < scan.endOffset ? sealCopy(disk, directory, verdict) : undefined
-  if (copiedBytes !== undefined) return copiedBytes
+  const isRenewed = rewriteFrom < scan.endOffset && renewFile(disk, directory, verdict)
   const file = disk.open(facts.path, 'write')
   try {
-    copyBytes(file, file, rewriteFrom, scan.endOffset)
+    if (!isRenewed) copyBytes(file, file, rewriteFrom, scan.endOffset)
     file.truncate(scan.endOffset)
     file.sync()
     return seal(file, contentOf(verdict), mayStayOpen)
@@ -168,29 +168,26 @@ function rewriteAndSeal(disk: Disk, directory: string, verdict: SealVerdict, cut
   }
 }
 
-/** Undefined: there is no room for it. */
-function sealCopy(disk: Disk, directory: string, verdict: SealVerdict): number | undefined {
-  const { path, name, scan } = verdict.facts
+/** Steps 1 and 2. False: there is no room for a copy. */
+function renewFile(disk: Disk, directory: string, { facts: { path, name, scan } }: SealVerdict): boolean {
   const spare = join(directory, spareName(name))
   if (disk.list(directory).includes(spareName(name))) disk.remove(spare)
   const source = disk.open(path, 'read')
   try {
     const copy = disk.create(spare)
-    let bytes: number
     try {
       copyBytes(source, copy, 0, scan!.endOffset)
       copy.sync()
-      bytes = seal(copy, contentOf(verdict), false)
     } finally {
       copy.close()
     }
     disk.rename(spare, path)
     disk.syncDirectory(directory)
-    return bytes
+    return true
   } catch (error) {
     if (!isDiskFull(error)) throw error
     if (disk.list(directory).includes(spareName(name))) disk.remove(spare)
-    return undefined
+    return false
   } finally {
     source.close()
   }

@@ -51,7 +51,7 @@ const LOG_BUGS: readonly Omit<SeededBug, 'caughtBy'>[] = [
   {
     name: 'the torn tail is not cut',
     patches: [
-      { file: 'recovery/recover.js', from: 'copyBytes(source, copy, 0, scan.endOffset);', to: 'copyBytes(source, copy, 0, verdict.facts.fileBytes);' },
+      { file: 'recovery/recover.js', from: 'copyBytes(source, copy, 0, scan.endOffset);', to: 'copyBytes(source, copy, 0, source.size());' },
       { file: 'recovery/recover.js', from: 'file.truncate(scan.endOffset);', to: '' },
       { file: 'segment/seal.js', from: 'file.truncate(bytes);', to: '' },
     ],
@@ -60,8 +60,8 @@ const LOG_BUGS: readonly Omit<SeededBug, 'caughtBy'>[] = [
   {
     name: 'recovery does not write again what a failed sync may have left out',
     patches: [
-      { file: 'recovery/recover.js', from: 'rewriteFrom < scan.endOffset ? sealCopy', to: 'false ? sealCopy' },
-      { file: 'recovery/recover.js', from: 'copyBytes(file, file, rewriteFrom, scan.endOffset);', to: '' },
+      { file: 'recovery/recover.js', from: 'rewriteFrom < scan.endOffset && renewFile', to: 'false && renewFile' },
+      { file: 'recovery/recover.js', from: 'copyBytes(file, file, rewriteFrom, scan.endOffset);', to: ';' },
     ],
     shows: BROKEN,
   },

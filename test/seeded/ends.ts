@@ -17,7 +17,7 @@ const KILL_BUGS: readonly Bug[] = [
   {
     name: 'kill: the torn tail is not cut',
     patches: [
-      { file: 'recovery/recover.js', from: 'copyBytes(source, copy, 0, scan.endOffset);', to: 'copyBytes(source, copy, 0, verdict.facts.fileBytes);' },
+      { file: 'recovery/recover.js', from: 'copyBytes(source, copy, 0, scan.endOffset);', to: 'copyBytes(source, copy, 0, source.size());' },
       { file: 'recovery/recover.js', from: 'file.truncate(scan.endOffset);', to: '' },
       { file: 'segment/seal.js', from: 'file.truncate(bytes);', to: '' },
     ],
@@ -54,7 +54,7 @@ const FAILING_SYNC_BUGS: readonly Bug[] = [
   { name: 'failing sync: it is taken for a full disk', patches: [{ file: 'disk/disk.js', from: " && !syscall.includes('sync')", to: '' }] },
   {
     name: 'failing sync: recovery writes what it may have left out again over the same blocks',
-    patches: [{ file: 'recovery/recover.js', from: 'rewriteFrom < scan.endOffset ? sealCopy', to: 'false ? sealCopy' }],
+    patches: [{ file: 'recovery/recover.js', from: 'rewriteFrom < scan.endOffset && renewFile', to: 'false && renewFile' }],
   },
   { name: 'failing sync: what was written is acknowledged when the log fails', patches: [{ file: WRITER, from: 'this.#tails.tail?.abandon();', to: 'acknowledge(this.#ring, this.#written);' }] },
 ]

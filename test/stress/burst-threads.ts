@@ -49,6 +49,8 @@ export class BurstThreads {
     const workerData = { handle: this.#log.handle(), name, progress: this.#progress, underWay: this.#underWay, index, stop: this.#stop, bytes, limit, pause, way, seed }
     const worker = new Worker(SCRIPT, { workerData, execArgv: [] })
     const ended = once(worker, 'exit')
+    // Who waits for its end is told that it failed; nobody may have begun to.
+    ended.catch(() => undefined)
     const thread = { worker, index, name, ended }
     this.#threads.push(thread)
     return thread
