@@ -7,7 +7,7 @@ import { FRAME_OVERHEAD } from '../format/frame-layout.js'
 import { absoluteTicks, msFromTicks } from '../format/ticks.js'
 import { abortSignal } from '../option-values.js'
 import { appendStretch, type Stretch } from '../ring/append.js'
-import { CLAIM_FULL, CLAIM_REFUSED, CLAIMED, lastClaimed, type Claim } from '../ring/claim.js'
+import { CLAIM_FULL, CLAIM_REFUSED, CLAIMED, lastClaimed, lastDurable, type Claim } from '../ring/claim.js'
 import { threadClock, type Clock } from '../ring/clock.js'
 import { wantSync } from '../ring/commands.js'
 import { countDropped } from '../ring/dropped.js'
@@ -119,7 +119,7 @@ export class LogProducer implements Producer {
     signal?.throwIfAborted()
     await this.waiters.untilQueueEmpty(signal)
     const sequence = lastClaimed(this.ring)
-    if (this.#settings.syncsOnFlush) wantSync(this.ring, sequence)
+    wantSync(this.ring, sequence)
     await this.waiters.untilDurable(sequence, signal)
   }
 
@@ -129,7 +129,7 @@ export class LogProducer implements Producer {
     const startMs = performance.now()
     if (!waitForRoom(this.ring, () => this.waiters.appendQueued(), timeoutMs)) return endError(this.ring) === undefined ? 'timeout' : 'failed'
     const sequence = lastClaimed(this.ring)
-    if (this.#settings.syncsOnFlush) wantSync(this.ring, sequence)
+    wantSync(this.ring, sequence)
     return waitUntilDurable(this.ring, sequence, Math.max(0, timeoutMs - (performance.now() - startMs)))
   }
 
@@ -238,7 +238,7 @@ export class LogProducer implements Producer {
   }
 
   async #untilDurable(sequence: number, signal: AbortSignal | undefined): Promise<void> {
-    if (this.#settings.syncsOnWait) wantSync(this.ring, sequence)
+    if (this.#settings.syncsOnWait && lastDurable(this.ring) < sequence) wantSync(this.ring, sequence)
     await this.waiters.untilDurable(sequence, signal)
   }
 

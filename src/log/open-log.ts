@@ -63,8 +63,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
       maxEntryBytes: resolved.maxEntryBytes,
       whenFull: resolved.whenFull,
       blockTimeoutMs: resolved.blockTimeoutMs,
-      syncsOnWait: resolved.durability === 'manual',
-      syncsOnFlush: resolved.durability !== 'batch',
+      syncsOnWait: typeof resolved.durability === 'string',
     },
   })
   try {

@@ -13,9 +13,8 @@ export interface ProducerSettings {
   readonly maxEntryBytes: number
   readonly whenFull: WhenFull
   readonly blockTimeoutMs: number
-  /** Whether the writer must be told that somebody waits for durability, and that somebody flushes. */
+  /** Whether the writer is told that somebody waits for durability. (That somebody flushes it always is.) */
   readonly syncsOnWait: boolean
-  readonly syncsOnFlush: boolean
 }
 
 /** What crosses to another thread. Opaque to users. */

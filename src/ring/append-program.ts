@@ -12,7 +12,7 @@ import {
 } from '../sync/wasm-assembler.js'
 import { checksum, crc32, raise, writeFrame } from '../sync/wasm-operations.js'
 import {
-  CRC_TABLE_OFFSET, MARK, MARK_SHIFT, MAX_UNSEALED_BYTES, POSITION_MASK, RECORD, SLOT_MARK, SLOT_START, SLOT_WORDS, SLOTS_OFFSET, UNSEALED_BACKLOG, WORD,
+  CRC_TABLE_OFFSET, MARK, MARK_SHIFT, MAX_UNSEALED_BYTES, POSITION_MASK, RECORD, SLOT_MARK, SLOT_START, SLOT_WORDS, SLOTS_OFFSET, UNSEALED_BACKLOG, WAKE_BACKLOG, WORD,
 } from './ring-layout.js'
 
 /** The operation. */
@@ -70,7 +70,7 @@ export function appendProgram(slotCount: number, ringBytes: number): Definition 
         claim(slotCount, ringBytes),
         fillFrame(slotCount, ringBytes),
         publish(),
-        wake(),
+        wake(ringBytes),
         leaveRecord(),
         giveBack(f64.signed(get(SEQUENCE))),
       ),
@@ -140,9 +140,10 @@ function publish(): Code {
 }
 
 /** [wake] */
-function wake(): Code {
+function wake(ringBytes: number): Code {
   const isAsleep = i32.equal(atomic.load(word(WORD.asleep)), constant(1))
-  return when(i32.and(isAsleep, i32.equal(atomic.load(word(WORD.sleepSequence)), get(LOW))),
+  const isMuch = i32.greaterUnsigned(get(BACKLOG), constant(ringBytes * WAKE_BACKLOG))
+  return when(i32.and(isAsleep, i32.or(isMuch, i32.equal(atomic.load(word(WORD.sleepSequence)), get(LOW)))),
     when(i32.equal(atomic.compareExchange(word(WORD.asleep), constant(1), constant(0)), constant(1)),
       drop(atomic.notify(word(WORD.asleep), constant(1))),
     ),

@@ -4,7 +4,7 @@ import { FRAME_OVERHEAD } from '../format/frame-layout.js'
 import { CLAIM_FULL, CLAIMED, claimStretch, placeStatus, type Claim } from './claim.js'
 import type { Debt, ProducerRecord } from './records.js'
 import type { Ring } from './ring.js'
-import { MARK, MARK_SHIFT, MAX_UNSEALED_BYTES, SLOT_MARK, UNSEALED_BACKLOG, WORD } from './ring-layout.js'
+import { MARK, MARK_SHIFT, MAX_UNSEALED_BYTES, SLOT_MARK, UNSEALED_BACKLOG, WAKE_BACKLOG, WORD } from './ring-layout.js'
 import { signal } from '../sync/event-count.js'
 import { wakeForSequence } from './wake.js'
 
@@ -88,7 +88,7 @@ function appendThroughRing(ring: Ring, record: ProducerRecord, stretch: Stretch,
   const sealed = stretch.count > 1 || stretch.bytes > MAX_UNSEALED_BYTES || claim.backlog > ring.ringBytes * UNSEALED_BACKLOG
   stretch.fill(ring.bytes, ring.view, claim.start & (ring.ringBytes - 1), claim, sealed)
   publish(ring, record.debt, stretch.count > 1 ? MARK.group : sealed ? MARK.entry : MARK.unsealedEntry)
-  wakeForSequence(ring, claim.sequence)
+  wakeForSequence(ring, claim.sequence, claim.backlog > ring.ringBytes * WAKE_BACKLOG)
   return status
 }
 
@@ -110,7 +110,8 @@ function appendThroughArena(ring: Ring, record: ProducerRecord, stretch: Stretch
   stretch.fill(ring.arena, ring.arenaView, 0, claim, true)
   words[WORD.arenaBytes] = stretch.bytes
   publish(ring, record.debt, stretch.count > 1 ? MARK.largeGroup : MARK.largeEntry)
-  wakeForSequence(ring, claim.sequence)
+  // The arena has one place, which others wait for.
+  wakeForSequence(ring, claim.sequence, true)
   return status
 }
 

@@ -2,7 +2,7 @@
 
 import type { Debt } from './records.js'
 import type { Ring } from './ring.js'
-import { CLAIM_ENDED, placeStretch, POSITION_MASK, positionDistance, SLOT_START, SLOT_WORDS, widenSequence, WORD } from './ring-layout.js'
+import { CLAIM_ENDED, placeStretch, POSITION_MASK, positionDistance, SLOT_START, SLOT_WORDS, WAKE_BACKLOG, widenSequence, WORD } from './ring-layout.js'
 
 /** How a claim went. */
 export const CLAIMED = 1
@@ -98,6 +98,11 @@ export function readHead(ring: Ring): Head {
     const high = atomics.load(words, WORD.claim + 1)
     if (atomics.load(words, WORD.claim) === low) return { low, position: high & POSITION_MASK }
   }
+}
+
+/** Whether so much of the ring waits to be written that the writer is woken for it, see {@link WAKE_BACKLOG}. */
+export function hasBacklog(ring: Ring): boolean {
+  return positionDistance(readHead(ring).position, ring.atomics.load(ring.words, WORD.releasedPosition)) > ring.ringBytes * WAKE_BACKLOG
 }
 
 /** The last sequence that was claimed; 0 when there is none. */

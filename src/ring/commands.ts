@@ -5,7 +5,7 @@ import type { Ring } from './ring.js'
 import { sequenceReached, WORD } from './ring-layout.js'
 import { wakeWriter } from './wake.js'
 
-/** Asks for a sync that covers `sequence`. Without effect on a log that syncs every batch anyway. */
+/** Asks for a sync that covers `sequence`, at once: no batch gathers any longer. */
 export function wantSync(ring: Ring, sequence: number): void {
   const { atomics, words } = ring
   for (;;) {

@@ -25,7 +25,7 @@
  * 4. [fill]    plain writes: the frames. The checksum of a single short entry is left to the writer while that one keeps up
  *              ({@link UNSEALED_BACKLOG}): it has time then, and the producer's thread has not.
  * 5. [publish] store the first slot's mark: kind and length. Pairs with [drain].
- * 6. [wake]    only if the writer says that it sleeps, and for this very sequence. Pairs with [sleep].
+ * 6. [wake]    only if the writer says that it sleeps, and for this very sequence; or much of the ring waits ({@link WAKE_BACKLOG}). Pairs with [sleep].
  * 7. [leave]   the phase becomes even.
  *
  * The time floor makes timestamps ascend with the sequence: who claims n + 1 has loaded a claim word that the
@@ -213,6 +213,8 @@ export const MARK_SHIFT = 29
  * then appends in 170 instead of 220 ns; where the writer is what holds all up, it has the same work as before (Node 20, 2026).
  */
 export const UNSEALED_BACKLOG = 1 / 8
+/** A writer that lets a batch gather is woken when more than this part of the ring waits: with the usual ring 1 MiB, a batch that the caches hold. */
+export const WAKE_BACKLOG = 1 / 16
 /** Only of frames up to this size: a longer one's checksum is worth more than the wait for it. */
 export const MAX_UNSEALED_BYTES = 600
 export const MARK_BYTES_MASK = 2 ** MARK_SHIFT - 1

@@ -5,11 +5,12 @@ import { SLOT_MARK, SLOT_WORDS, WORD } from './ring-layout.js'
 
 /**
  * [wake] After [publish] of the stretch that begins with `sequence`. A load when the writer is awake, a notify
- * when it sleeps for this very sequence. Behind a head that somebody else owes there is nothing to wake for.
+ * when it sleeps for this very sequence, or lets a batch gather that has become large (`isMuch`). Behind a head that somebody else owes there is nothing
+ * to wake for.
  */
-export function wakeForSequence(ring: Ring, sequence: number): void {
+export function wakeForSequence(ring: Ring, sequence: number, isMuch: boolean): void {
   const { atomics, words } = ring
-  if (atomics.load(words, WORD.asleep) === 1 && atomics.load(words, WORD.sleepSequence) === (sequence | 0)) wakeWriter(ring)
+  if (atomics.load(words, WORD.asleep) === 1 && (isMuch || atomics.load(words, WORD.sleepSequence) === (sequence | 0))) wakeWriter(ring)
 }
 
 /** Wakes the writer for a command that was stored before. */

@@ -6,12 +6,13 @@
  * the sync of the one before has returned.
  */
 
+import { availableParallelism } from 'node:os'
 import type { Disk } from '../disk/disk.js'
 import { encodeRange, RANGE_FRAME_BYTES } from '../format/control-layout.js'
 import { INDEX_INTERVAL_BYTES } from '../format/index-layout.js'
 import { relativeTicks, tickBase } from '../format/ticks.js'
 import type { Recovered } from '../recovery/recover.js'
-import { readHead } from '../ring/claim.js'
+import { hasBacklog, readHead } from '../ring/claim.js'
 import { pendingTicket, serve } from '../ring/commands.js'
 import { DeadProducers } from '../ring/dead-producers.js'
 import {
@@ -33,6 +34,16 @@ import type { WriterOptions } from './writer-options.js'
 
 /** How often the head is looked at before sleeping: some 10 µs, less than a futex sleep and wake-up take. */
 const SPINS = 200
+/**
+ * Behind a batch that somebody has waited for, the next one is looked out for so long: who writes and waits, again and again, comes back within some
+ * 50 µs, and would else pay for a wake-up each time.
+ */
+const LOOKOUT_MS = availableParallelism() > 1 ? 0.1 : 0
+/**
+ * Batches that nobody waits for are at least so far apart, as long as the ring has room: each costs a sync, and with it processor time that those
+ * who append may need. A server that logs each of 60,000 requests a second answered half as many as without logging when each batch was written at once.
+ */
+const PACE_MS = 5
 /** After this long without an entry a trailer without a batch says that the last one is durable. */
 const SETTLE_AFTER_MS = 2
 /** The longest sleep: a producer may have died between publish and wake. Also the pace of looking for dead threads. */
@@ -58,6 +69,8 @@ export class Writer {
   /** Since when something is written and not synced. */
   #unsyncedSinceMs: number | undefined
   #lastActivityMs = 0
+  /** When somebody was last found to wait for durability. */
+  #lastWaitedMs = 0
   #lastSweepMs = 0
   /** Low 32 bits of the head when a roll was found to be wanted. */
   #rollHead: number | undefined
@@ -87,7 +100,10 @@ export class Writer {
   /** Runs until the log is closed. Throws what ends it otherwise: the caller fails the log with it. */
   run(): void {
     try {
-      while (!this.#ended) if (!this.step()) this.#rest()
+      while (!this.#ended) {
+        this.#pace()
+        if (!this.step()) this.#rest()
+      }
     } finally {
       if (!this.#ended) this.#tails.tail?.abandon()
     }
@@ -102,6 +118,14 @@ export class Writer {
     if (batch !== undefined) this.#lastActivityMs = nowMs
     if (!this.#isStuck || !this.#space.isWaiting || this.#isClosing) this.#isStuck = !this.#withRoom(() => this.#obey(nowMs))
     return this.#ended || (!this.#isStuck && batch !== undefined && this.#pending === undefined)
+  }
+
+  /** Behind a batch that nobody waited for, the next one gathers for a while, and wakes nobody. */
+  #pace(): void {
+    const leftMs = this.#lastActivityMs + PACE_MS - performance.now()
+    if (leftMs <= 0 || this.#pending !== undefined || (this.#lastWaitedMs >= this.#lastActivityMs && !isPublished(this.#ring, this.#point.sequence))) return
+    const hasWork = (): boolean => this.#hasCommand() || hasBacklog(this.#ring)
+    if (!hasWork()) sleepForCommand(this.#ring, this.#point.sequence, leftMs, hasWork)
   }
 
   #nextBatch(): DrainedBatch | undefined {
@@ -238,6 +262,7 @@ export class Writer {
   #obey(nowMs: number): void {
     const { atomics, words } = this.#ring
     if (atomics.exchange(words, WORD.syncWanted, 0) !== 0) {
+      this.#lastWaitedMs = nowMs
       // The flag before the target: who raises the target after this was read sets the flag again.
       if (!sequenceReached(this.#written, atomics.load(words, WORD.syncTarget))) atomics.store(words, WORD.syncWanted, 1)
       if (this.#written > this.#durable) this.#sync()
@@ -313,7 +338,7 @@ export class Writer {
   /** Nothing to drain: spin briefly, then sleep until woken or until something is due. */
   #rest(): void {
     const { sequence } = this.#point
-    if (this.#pending === undefined) for (let spin = 0; spin < SPINS; spin++) if (isPublished(this.#ring, sequence)) return
+    if (this.#pending === undefined && this.#lookOut(sequence)) return
     this.#settleIfWanted()
     if (!this.#space.isFull) this.#tails.tail?.allocateAhead()
     this.#ring.counters[COUNTER.sleeps]!++
@@ -327,6 +352,15 @@ export class Writer {
     const hasWork = (): boolean => !isHeldUp && (this.#hasCommand() || this.#cursors.dueMs < dueMs)
     if (this.#pending === undefined) sleepForSequence(this.#ring, sequence, timeoutMs, hasWork)
     else sleepForCommand(this.#ring, sequence, timeoutMs, hasWork)
+  }
+
+  /** Whether the sequence is published soon. */
+  #lookOut(sequence: number): boolean {
+    const endMs = this.#lastWaitedMs + LOOKOUT_MS
+    do {
+      for (let spin = 0; spin < SPINS; spin++) if (isPublished(this.#ring, sequence)) return true
+    } while (performance.now() < endMs)
+    return false
   }
 
   /** At a process's end the closing mark is not left to an idle moment that will not come. */

@@ -52,6 +52,8 @@ type Code =
 const CLAIMED = 1
 const FULL = 0
 const TICK_BASE = 1
+/** Of longer ones the arena is needed. */
+const MAX_STRETCH_BYTES = 64
 const ABORTED_BYTES = 40
 const LIMITS = { bytes: 2 ** 20, entries: 1000, abortedBytes: ABORTED_BYTES, indexIntervalBytes: 2 ** 16 }
 
@@ -79,7 +81,7 @@ export interface Scenario {
   readonly victim?: string
   readonly legal: readonly string[]
   readonly ringBytes?: number
-  /** The longest stretch through the ring; a quarter of it, if not given. */
+  /** The longest stretch through the ring. */
   readonly maxStretchBytes?: number
   readonly slots?: number
   /** First sequence and position. */
@@ -154,11 +156,11 @@ async function loadProgram(build: string, slots: number, ringBytes: number, patc
 /** The model of a scenario, over the code of a build. */
 export async function ringModel(build: string, scenario: Scenario): Promise<Model> {
   const code = await loadStepping(build, MODULES, scenario.patches?.filter(({ file }) => file !== PROGRAM)) as unknown as Code
-  const { ringBytes = 256, slots = 8, from: [sequence, position] = [1, 0] } = scenario
+  const { ringBytes = 1024, slots = 8, from: [sequence, position] = [1, 0] } = scenario
   const control = new ArrayBuffer(CONTROL_BYTES)
   const memory: ModelMemory = new ModelMemory(new Int32Array(control), wordName)
   const opened = ringOver(memory, control, new ArrayBuffer(slots * SLOT_WORDS * 4), new ArrayBuffer(ringBytes), new ArrayBuffer(512))
-  const ring: Ring = { ...opened, maxStretchBytes: scenario.maxStretchBytes ?? opened.maxStretchBytes }
+  const ring: Ring = { ...opened, maxStretchBytes: scenario.maxStretchBytes ?? MAX_STRETCH_BYTES }
   memory.share(ring.words, wordName)
   memory.share(ring.slots, (index) => `slot[${index >> 1}].${index % SLOT_WORDS === SLOT_MARK ? 'mark' : 'start'}`)
   memory.share(ring.bytes, (index) => `ring[${index}]`)
