@@ -41,9 +41,11 @@ interface BenchReport {
 
 /** Measures in a directory of its own below `directory`, which is removed whatever happens, and writes a table or JSON. Returns the exit status. */
 export async function bench(directory: string, options: BenchOptions, output: Output, warn: (message: string) => void): Promise<number> {
-  const scratch = makeScratch(directory)
+  // Before there is something to remove.
   const stop = stopOnSignals()
+  let scratch: string | undefined
   try {
+    scratch = makeScratch(directory)
     const report = await measure(directory, scratch, options.time ?? DEFAULT_MS, stop.signal)
     for (const remark of report.remarks) warn(remark)
     await output.write(options.json === true ? `${JSON.stringify(report)}\n` : render(report))
@@ -52,8 +54,8 @@ export async function bench(directory: string, options: BenchOptions, output: Ou
     if (stop.status === undefined) throw error
     return stop.status
   } finally {
+    if (scratch !== undefined) removeScratchDirectory(scratch)
     stop.forget()
-    removeScratchDirectory(scratch)
   }
 }
 

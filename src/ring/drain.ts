@@ -5,7 +5,7 @@ import { FRAME_CHECKSUM_BYTES, FRAME_OVERHEAD, frameTicks, sealFrame } from '../
 import { signal } from '../sync/event-count.js'
 import type { Ring } from './ring.js'
 import {
-  MARK, MARK_BYTES_MASK, MARK_SHIFT, placeStretch, POSITION_MASK, sequenceEra, SLOT_MARK, SLOT_START, SLOT_WORDS, WORD,
+  COUNTER, MARK, MARK_BYTES_MASK, MARK_SHIFT, placeStretch, POSITION_MASK, sequenceEra, SLOT_MARK, SLOT_START, SLOT_WORDS, WORD,
 } from './ring-layout.js'
 
 /** Where the writer stands: the next sequence to drain, and where in the ring it must start. */
@@ -160,6 +160,16 @@ export function release(ring: Ring, batch: DrainedBatch, point: Readonly<DrainPo
   atomics.store(words, WORD.releasedPosition, point.position)
   atomics.store(words, WORD.releasedSequence, point.sequence | 0)
   signal(atomics, words, WORD.roomEvent)
+}
+
+/** Adds a written batch to the writer's counters. */
+export function countBatch({ counters }: Ring, batch: DrainedBatch): void {
+  counters[COUNTER.batches]!++
+  counters[COUNTER.entries]! += batch.entryCount
+  counters[COUNTER.bytes]! += batch.bytes
+  counters[COUNTER.largestBatchBytes] = Math.max(counters[COUNTER.largestBatchBytes]!, batch.bytes)
+  const aborted = batch.extents.filter((extent) => extent.source === 'aborted')
+  counters[COUNTER.aborted]! += aborted.reduce((sum, { firstSequence, lastSequence }) => sum + lastSequence - firstSequence + 1, 0)
 }
 
 /** [acknowledge] Everything up to `sequence` is durable. After the sync that made it so, never before. */

@@ -6,17 +6,16 @@
  * the sync of the one before has returned.
  */
 
-import { availableParallelism } from 'node:os'
 import type { Disk } from '../disk/disk.js'
 import { encodeRange, RANGE_FRAME_BYTES } from '../format/control-layout.js'
 import { INDEX_INTERVAL_BYTES } from '../format/index-layout.js'
 import { relativeTicks, tickBase } from '../format/ticks.js'
 import type { Recovered } from '../recovery/recover.js'
-import { hasBacklog, readHead } from '../ring/claim.js'
+import { readHead } from '../ring/claim.js'
 import { pendingTicket, serve } from '../ring/commands.js'
 import { DeadProducers } from '../ring/dead-producers.js'
 import {
-  abortedBatch, acknowledge, drain, extentBytes, isPublished, release, type DrainedBatch, type DrainPoint, type Extent,
+  abortedBatch, acknowledge, countBatch, drain, extentBytes, isPublished, release, type DrainedBatch, type DrainPoint, type Extent,
 } from '../ring/drain.js'
 import { markClosed } from '../ring/life.js'
 import type { DeathProof } from '../ring/records.js'
@@ -28,22 +27,11 @@ import { BlobKeeper } from './blob-keeper.js'
 import { Checkpointer } from './checkpointer.js'
 import { CursorKeeper } from './cursor-keeper.js'
 import { DiskSpace } from './disk-space.js'
+import { Pace } from './pace.js'
 import { SegmentStore } from './segment-store.js'
 import { TailKeeper } from './tail-keeper.js'
 import type { WriterOptions } from './writer-options.js'
 
-/** How often the head is looked at before sleeping: some 10 µs, less than a futex sleep and wake-up take. */
-const SPINS = 200
-/**
- * Behind a batch that somebody has waited for, the next one is looked out for so long: who writes and waits, again and again, comes back within some
- * 50 µs, and would else pay for a wake-up each time.
- */
-const LOOKOUT_MS = availableParallelism() > 1 ? 0.1 : 0
-/**
- * Batches that nobody waits for are at least so far apart, as long as the ring has room: each costs a sync, and with it processor time that those
- * who append may need. A server that logs each of 60,000 requests a second answered half as many as without logging when each batch was written at once.
- */
-const PACE_MS = 5
 /** After this long without an entry a trailer without a batch says that the last one is durable. */
 const SETTLE_AFTER_MS = 2
 /** The longest sleep: a producer may have died between publish and wake. Also the pace of looking for dead threads. */
@@ -57,6 +45,7 @@ export class Writer {
   readonly #options: WriterOptions
   readonly #dead: DeadProducers
   readonly #point: DrainPoint
+  readonly #pace: Pace
   readonly #cursors: CursorKeeper
   readonly #store: SegmentStore
   readonly #tails: TailKeeper
@@ -69,8 +58,6 @@ export class Writer {
   /** Since when something is written and not synced. */
   #unsyncedSinceMs: number | undefined
   #lastActivityMs = 0
-  /** When somebody was last found to wait for durability. */
-  #lastWaitedMs = 0
   #lastSweepMs = 0
   /** Low 32 bits of the head when a roll was found to be wanted. */
   #rollHead: number | undefined
@@ -84,6 +71,7 @@ export class Writer {
     this.#options = options
     this.#dead = new DeadProducers(ring, isDead)
     this.#point = { sequence: recovered.nextSequence, position: 0 }
+    this.#pace = new Pace(ring)
     this.#cursors = new CursorKeeper(ring, recovered.cursors)
     this.#store = new SegmentStore(disk, directory, recovered.segments, { spareBytes: maxSegmentBytes, maxSegmentAgeMs })
     const blobKib = (): number => ring.atomics.load(ring.words, WORD.blobKib)
@@ -101,7 +89,7 @@ export class Writer {
   run(): void {
     try {
       while (!this.#ended) {
-        this.#pace()
+        if (this.#pending === undefined) this.#pace.gather(this.#point.sequence, () => this.#hasCommand())
         if (!this.step()) this.#rest()
       }
     } finally {
@@ -115,17 +103,12 @@ export class Writer {
     const batch = this.#nextBatch()
     if (batch !== undefined) this.#pending = this.#withRoom(() => this.#commit(batch)) ? undefined : batch
     const nowMs = performance.now()
-    if (batch !== undefined) this.#lastActivityMs = nowMs
+    if (batch !== undefined) {
+      this.#lastActivityMs = nowMs
+      this.#pace.noteBatch(nowMs)
+    }
     if (!this.#isStuck || !this.#space.isWaiting || this.#isClosing) this.#isStuck = !this.#withRoom(() => this.#obey(nowMs))
     return this.#ended || (!this.#isStuck && batch !== undefined && this.#pending === undefined)
-  }
-
-  /** Behind a batch that nobody waited for, the next one gathers for a while, and wakes nobody. */
-  #pace(): void {
-    const leftMs = this.#lastActivityMs + PACE_MS - performance.now()
-    if (leftMs <= 0 || this.#pending !== undefined || (this.#lastWaitedMs >= this.#lastActivityMs && !isPublished(this.#ring, this.#point.sequence))) return
-    const hasWork = (): boolean => this.#hasCommand() || hasBacklog(this.#ring)
-    if (!hasWork()) sleepForCommand(this.#ring, this.#point.sequence, leftMs, hasWork)
   }
 
   #nextBatch(): DrainedBatch | undefined {
@@ -183,7 +166,7 @@ export class Writer {
     this.#unsyncedSinceMs ??= performance.now()
     this.#written = batch.lastSequence
     release(this.#ring, batch, this.#point)
-    this.#count(batch)
+    countBatch(this.#ring, batch)
     if (this.#options.durability === 'batch') this.#sync()
   }
 
@@ -262,7 +245,7 @@ export class Writer {
   #obey(nowMs: number): void {
     const { atomics, words } = this.#ring
     if (atomics.exchange(words, WORD.syncWanted, 0) !== 0) {
-      this.#lastWaitedMs = nowMs
+      this.#pace.noteWaiter(nowMs)
       // The flag before the target: who raises the target after this was read sets the flag again.
       if (!sequenceReached(this.#written, atomics.load(words, WORD.syncTarget))) atomics.store(words, WORD.syncWanted, 1)
       if (this.#written > this.#durable) this.#sync()
@@ -338,7 +321,7 @@ export class Writer {
   /** Nothing to drain: spin briefly, then sleep until woken or until something is due. */
   #rest(): void {
     const { sequence } = this.#point
-    if (this.#pending === undefined && this.#lookOut(sequence)) return
+    if (this.#pending === undefined && this.#pace.lookOut(sequence)) return
     this.#settleIfWanted()
     if (!this.#space.isFull) this.#tails.tail?.allocateAhead()
     this.#ring.counters[COUNTER.sleeps]!++
@@ -354,15 +337,6 @@ export class Writer {
     else sleepForCommand(this.#ring, sequence, timeoutMs, hasWork)
   }
 
-  /** Whether the sequence is published soon. */
-  #lookOut(sequence: number): boolean {
-    const endMs = this.#lastWaitedMs + LOOKOUT_MS
-    do {
-      for (let spin = 0; spin < SPINS; spin++) if (isPublished(this.#ring, sequence)) return true
-    } while (performance.now() < endMs)
-    return false
-  }
-
   /** At a process's end the closing mark is not left to an idle moment that will not come. */
   #settleIfWanted(): void {
     const { atomics, words } = this.#ring
@@ -370,15 +344,5 @@ export class Writer {
     if (this.#isUnsettled) this.#withRoom(() => this.#settle())
     atomics.store(words, WORD.settleWanted, 0)
     signal(atomics, words, WORD.durableEvent)
-  }
-
-  #count(batch: DrainedBatch): void {
-    const { counters } = this.#ring
-    counters[COUNTER.batches]!++
-    counters[COUNTER.entries]! += batch.entryCount
-    counters[COUNTER.bytes]! += batch.bytes
-    counters[COUNTER.largestBatchBytes] = Math.max(counters[COUNTER.largestBatchBytes]!, batch.bytes)
-    const aborted = batch.extents.filter((extent) => extent.source === 'aborted')
-    counters[COUNTER.aborted]! += aborted.reduce((sum, { firstSequence, lastSequence }) => sum + lastSequence - firstSequence + 1, 0)
   }
 }
