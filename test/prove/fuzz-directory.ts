@@ -195,7 +195,9 @@ function counting(disk: Disk, work: Work): Disk {
       return bytes
     }
     return {
-      ...file,
+      path: file.path, write: (buffers, offset) => file.write(buffers, offset), writeAsync: (buffer, offset) => file.writeAsync(buffer, offset),
+      sync: () => file.sync(), syncAsync: () => file.syncAsync(), truncate: (bytes) => file.truncate(bytes), size: () => file.size(),
+      protect: () => file.protect(), close: () => file.close(),
       read: (buffer, offset) => note(buffer, file.read(buffer, offset)),
       readAsync: async (buffer, offset) => note(buffer, await file.readAsync(buffer, offset)),
     }
