@@ -304,7 +304,6 @@ const ROLL = fc.constant(command('roll', async (model, world) => {
 
 const CHECKPOINT = fc.constant(command('checkpoint', async (model, { log, shape }) => {
   await log.checkpoint()
-  model.cursorsDurable()
   if (shape.retention?.keepConsumed === true || model.consumers.size === 0) return
   const least = Math.min(...[...model.consumers.values()].map(({ committed }) => committed))
   const [oldest, next] = log.segments()
