@@ -93,8 +93,9 @@ export function recover(disk: Disk, directory: string, salvages = false, mayStay
   }
   const isChanged = judgement.verdicts.some((verdict) => verdict.kind !== 'keep')
   for (const verdict of judgement.verdicts) if (verdict.kind === 'remove') disk.remove(verdict.facts.path)
-  // Before anything is sealed: the crash may have come before a tail's name was durable, and of a sealed segment nobody doubts it again.
-  if (isChanged) disk.syncDirectory(directory)
+  // Before anything is sealed: the crash may have come before a tail's name was durable, and of a sealed segment nobody doubts it again. And always:
+  // what was removed before a kill, and found gone now, must not come back with a power cut.
+  disk.syncDirectory(directory)
   const cuts: RecoveryCut[] = []
   const segments: RecoveredSegment[] = []
   let entries = 0

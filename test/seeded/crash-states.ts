@@ -83,7 +83,7 @@ const LOG_BUGS: readonly Omit<SeededBug, 'caughtBy'>[] = [
   },
   {
     name: 'the directory is not synced after a torn segment was removed',
-    patches: [{ file: 'recovery/recover.js', from: 'if (isChanged)\n        disk.syncDirectory(directory);', to: '' }],
+    patches: [{ file: 'recovery/recover.js', from: 'disk.syncDirectory(directory);\n    const cuts', to: 'const cuts' }],
     shows: BROKEN,
   },
   {
