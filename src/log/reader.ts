@@ -254,9 +254,14 @@ class LogReader {
     return (await this.#atEnd()) === undefined ? undefined : true
   }
 
-  /** A segment that begins where this one ends proves that it has ended, though nobody sealed it. */
+  /**
+   * A segment that begins where this one ends proves that it has ended, though nobody sealed it. The next one in order: of two that say they begin with
+   * the same sequence the other one would lead back here, without end.
+   */
   #hasNextSegment(): boolean {
-    const next = this.#catalog.list().find((segment) => segment.header.firstSequence >= this.#next && segment.name.name !== this.#segment!.name.name)
+    const segments = this.#catalog.list()
+    const own = segments.findIndex(({ name }) => name.name === this.#segment!.name.name)
+    const next = own < 0 ? segments.find(({ header }) => header.firstSequence >= this.#next) : segments[own + 1]
     if (next === undefined) return false
     if (next.header.firstSequence > this.#next) throw this.#corrupt('short', next.header.firstSequence - 1)
     this.#proved = Math.max(this.#proved, this.#next - 1)

@@ -2,12 +2,13 @@
 
 import { fork, type ChildProcess } from 'node:child_process'
 import { on, once } from 'node:events'
-import { chmodSync, closeSync, mkdtempSync, openSync, rmSync, truncateSync, writeSync } from 'node:fs'
+import { chmodSync, closeSync, mkdtempSync, openSync, rmSync, truncateSync, writeFileSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openLog, readLog, readLogBatches, type Log, type LogOptions, type ReadLogOptions } from '../../dist/src/index.js'
+import { encodeSegmentHeader, tailHeader } from '../../dist/src/format/segment-layout.js'
 import { SegmentMaker, textOf, upTo } from '../recovery/made-segments.js'
 
 const READER = fileURLToPath(new URL('./fixtures/reading-process.mjs', import.meta.url))
@@ -206,4 +207,13 @@ describe('of three closed segments, 50 entries each, a damaged one', () => {
     await expect(reading).rejects.toMatchObject({ code: 'ERR_WAL_CORRUPT', file, firstSequence, lastSequence: 100 })
     expect(sequences).toEqual(fromSequence === 1 ? Array.from({ length: 50 }, (_, index) => index + 1) : [])
   })
+})
+
+test('two segments that say they begin with the same sequence are no endless reading', async () => {
+  for (const name of ['20260101000000-019b76daa8007a5f9cc59b0f51d45459.wal', '20260101000001-019b76daabe87d1ca3c00c60d3050b5f.wal']) {
+    writeFileSync(join(directory, name), encodeSegmentHeader(tailHeader(1)))
+  }
+  const sequences: number[] = []
+  for await (const entry of readLog(directory)) sequences.push(entry.sequence)
+  expect(sequences).toEqual([])
 })
