@@ -86,9 +86,11 @@ export function recover(disk: Disk, directory: string, salvages = false, mayStay
   let judgement = judge(gatherFacts(disk, directory))
   let salvage: SalvageReport = { lost: [], copies: [] }
   if (judgement.damages.length > 0) {
-    const done = salvages ? salvageDirectory(disk, directory) : undefined
-    if (done === undefined) throw corruptError(judgement.damages)
-    salvage = done
+    if (!salvages) throw corruptError(judgement.damages)
+    // Before anything is changed: what a newer version wrote is not damage, whatever else is.
+    const unknown = judgement.verdicts.flatMap((verdict) => verdict.kind === 'corrupt' && verdict.facts.header === 'version' ? [verdict.damage] : [])
+    if (unknown.length > 0) throw corruptError(unknown)
+    salvage = salvageDirectory(disk, directory)
     judgement = judge(gatherFacts(disk, directory))
   }
   const isChanged = judgement.verdicts.some((verdict) => verdict.kind !== 'keep')

@@ -28,10 +28,10 @@ export interface SalvageReport {
 }
 
 /**
- * Makes the directory valid, so far as opening looks. The caller holds its lock. Blocks. Returns undefined, having changed nothing, when a
- * segment is of a version that is not known.
+ * Makes the directory valid, so far as opening looks. The caller holds its lock, and has seen that every segment is of a version that is known.
+ * Blocks.
  */
-export function salvageDirectory(disk: Disk, directory: string): SalvageReport | undefined {
+export function salvageDirectory(disk: Disk, directory: string): SalvageReport {
   const lost: LostSequences[] = []
   const copies: string[] = []
   let judgement = judge(gatherFacts(disk, directory))
@@ -40,7 +40,6 @@ export function salvageDirectory(disk: Disk, directory: string): SalvageReport |
     invariant(left > 0, 'a salvage comes to an end')
     const index = judgement.verdicts.findIndex((verdict) => verdict.kind === 'corrupt')
     const { facts, damage } = judgement.verdicts[index] as Extract<Verdict, { kind: 'corrupt' }>
-    if (facts.header === 'version') return undefined
     const step = planStep(judgement, index, damage)
     if (step === 'remove') {
       copies.push(keepCopy(disk, directory, facts.name.name))

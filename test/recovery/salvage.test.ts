@@ -161,9 +161,10 @@ describe('opening with salvage', () => {
     expect((await verifyLog(directory)).status).toBe('sound')
   })
 
-  test('a version that is not known is refused all the same, and nothing is changed', async () => {
+  test.each([false, true])('a version that is not known is refused all the same, and nothing is changed; the segment before it damaged: %s', async (isDamaged) => {
     const { crc32 } = await import('node:zlib')
-    const [, second] = await make()
+    const [first, second] = await make()
+    if (isDamaged) edit(first!, (bytes) => bytes.subarray(0, bytes.length - 50))
     edit(second!, (bytes) => {
       bytes.writeUInt32LE(2, 4)
       bytes.writeUInt32LE(crc32(bytes.subarray(0, 124)), 124)
