@@ -99,7 +99,7 @@ class DirectoryTrial {
     const refusal = await this.#measure('opening', opened, async (disk) => this.#recover(disk, false))
     if (refusal !== undefined) {
       if (verified.status !== 'corrupt') return `opening refuses (${refusal.message}), verify says ${verified.status}`
-      return await this.#salvage(refusal.message) ?? await this.#repair()
+      return await this.#salvage() ?? await this.#repair()
     }
     const wrong = await this.#again(opened, 'opening')
     if (wrong !== undefined) return wrong
@@ -126,12 +126,11 @@ class DirectoryTrial {
     }
   }
 
-  async #salvage(reason: string): Promise<string | undefined> {
+  async #salvage(): Promise<string | undefined> {
     const disk = this.#disk.clone()
     const refusal = await this.#measure('a salvage', disk, async (counted) => this.#recover(counted, true))
-    const isVersion = [reason, refusal?.message].some((message) => message?.includes('a version'))
     if (refusal === undefined) return await this.#again(disk, 'a salvage')
-    if (!isVersion) this.#tell('salvages that refuse')
+    if (!refusal.message.includes('a version')) return `a salvage refuses: ${refusal.message}`
     return undefined
   }
 
