@@ -80,6 +80,8 @@ class LogReader {
   #window = new FrameWindow(0, 0)
   /** The sequence to be read next. */
   #next: number
+  /** The last sequence of the segment, once it is sealed. */
+  #last = Infinity
   #isStarted = false
   /** Read, but not yet known durable. */
   #held: LogEntry[] = []
@@ -138,6 +140,7 @@ class LogReader {
     if (file === undefined) return this.#openSegment()
     this.#isStarted = true
     this.#segment = segment
+    this.#last = segment.header.sealed ? segment.header.lastSequence : Infinity
     this.#file = file
     const start = this.#catalog.startPoint(segment, file, (indexed) => indexed.sequence <= this.#next
       || (fromTimestamp !== undefined && msFromTicks(indexed.ticks) < fromTimestamp))
@@ -175,7 +178,7 @@ class LogReader {
     const { bytes, view, at, offset } = this.#window
     const sequence = frameSequence(view, at)
     if (sequence === 0) return this.#takeControl(size)
-    if (sequence !== this.#next) return 'order'
+    if (sequence !== this.#next || sequence > this.#last) return 'order'
     this.#next++
     // Looks are counted at one place: a reader that is always a little behind takes one at many.
     this.#looks = 0
@@ -224,9 +227,9 @@ class LogReader {
     const wasSealed = this.#segment!.header.sealed
     this.#segment = this.#catalog.refresh(this.#segment!, this.#file!)
     const { sealed: isSealed, lastSequence } = this.#segment.header
+    if (isSealed) this.#last = lastSequence
     if (isSealed && this.#next > lastSequence) {
-      this.#proved = Math.max(this.#proved, lastSequence)
-      this.#leaveSegment()
+      this.#leaveSegment(lastSequence)
       return true
     }
     // What is in memory may have been read before it was sealed.
@@ -241,8 +244,9 @@ class LogReader {
       this.#look()
       return true
     }
-    if (this.#hasNextSegment()) {
-      this.#leaveSegment()
+    const next = this.#nextSegment()
+    if (next !== undefined) {
+      this.#leaveSegment(next.header.firstSequence - 1)
       return true
     }
     if (isSealed || isStillBehind) throw this.#corrupt(ending)
@@ -258,20 +262,26 @@ class LogReader {
    * A segment that begins where this one ends proves that it has ended, though nobody sealed it. The next one in order: of two that say they begin with
    * the same sequence the other one would lead back here, without end.
    */
-  #hasNextSegment(): boolean {
+  #nextSegment(): CatalogEntry | undefined {
     const segments = this.#catalog.list()
     const own = segments.findIndex(({ name }) => name.name === this.#segment!.name.name)
     const next = own < 0 ? segments.find(({ header }) => header.firstSequence >= this.#next) : segments[own + 1]
-    if (next === undefined) return false
-    if (next.header.firstSequence > this.#next) throw this.#corrupt('short', next.header.firstSequence - 1)
-    this.#proved = Math.max(this.#proved, this.#next - 1)
-    return true
+    if (next !== undefined && next.header.firstSequence > this.#next) throw this.#corrupt('short', next.header.firstSequence - 1)
+    return next
   }
 
-  #leaveSegment(): void {
+  /**
+   * The segment ended with `lastSequence`. What was read behind that is nobody's: a recovery may have cut it from the file since, and given its sequences
+   * to other entries.
+   */
+  #leaveSegment(lastSequence: number): void {
     this.close()
     this.#segment = undefined
     this.#looks = 0
+    this.#proved = Math.max(this.#proved, lastSequence)
+    if (this.#next <= lastSequence + 1) return
+    this.#next = lastSequence + 1
+    this.#held = this.#held.filter(({ sequence }) => sequence <= lastSequence)
   }
 
   /** Forgets what was read behind the last good frame and takes the file's size anew. */
@@ -317,7 +327,7 @@ class LogReader {
     // Nothing is lost where only a control frame is damaged; that is for `verify` to tell.
     if (lastLost >= Math.max(this.#next, this.#plan.fromSequence)) throw this.#corrupt(ending, lastLost)
     this.#next = lastLost + 1
-    if (resume === undefined) this.#leaveSegment()
+    if (resume === undefined) this.#leaveSegment(lastLost)
     else this.#window = new FrameWindow(resume.offset, file.size())
     return true
   }

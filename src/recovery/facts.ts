@@ -2,18 +2,16 @@
 
 import { join } from 'node:path'
 import type { Disk, DiskFile } from '../disk/disk.js'
-import { frameSequence, frameTicks, type FrameFault } from '../format/frame-layout.js'
+import { frameSequence, frameTicks } from '../format/frame-layout.js'
 import type { SparseIndex } from '../format/index-layout.js'
 import { parseSegmentName, type SegmentName } from '../format/segment-name.js'
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, type HeaderFault, type SegmentHeader } from '../format/segment-layout.js'
 import type { Cursor } from '../format/trailer-layout.js'
-import { checkBlocking, FrameWindow } from '../segment/frame-window.js'
+import { checkBlocking } from '../segment/frame-window.js'
 import { scanSegment, type ScanProgress, type SegmentScan } from '../segment/scan.js'
 import { readIndex } from '../segment/sealed-index.js'
+import { firstForeignFrame, isHeaderStale } from '../segment/stale-header.js'
 import { readTrailerAt } from '../segment/trailer-at.js'
-
-/** Enough for a short entry; more is read where one is larger. */
-const FIRST_READ_BYTES = 4096
 
 /** What one segment file says. */
 export interface SegmentFacts {
@@ -71,11 +69,8 @@ export function readFacts(disk: Disk, directory: string, name: SegmentName, prog
     const header = decodeSegmentHeader(start.subarray(0, file.read(start, 0)))
     const foreign = typeof header === 'string' ? undefined : readForeign(file, fileBytes, header)
     const sealed = typeof header !== 'string' && header.sealed && foreign === undefined ? readSealed(file, fileBytes, name.uuid) : undefined
-    // A header names no UUID. Where the first trailer begins with another sequence, or where nothing else in the file has its UUID and not
-    // even the size fits, the header was left by a file that had these blocks before. (A whole segment under another name has the size, and
-    // no trailer of its own: that is damage, not a torn start.)
     const isStale = sealed !== undefined && typeof header !== 'string'
-      && (sealed.firstSequence === undefined ? sealed.index === undefined && header.bytes !== fileBytes : sealed.firstSequence !== header.firstSequence)
+      && isHeaderStale(header, fileBytes, sealed.firstSequence, () => sealed.index !== undefined)
     const isRead = foreign !== undefined || (sealed !== undefined && !isStale)
     return {
       name, path, fileBytes, foreign,
@@ -89,16 +84,14 @@ export function readFacts(disk: Disk, directory: string, name: SegmentName, prog
   }
 }
 
-/** A first frame that is an entry with the header's first sequence stands where this project always has a trailer. */
 function readForeign(file: DiskFile, fileBytes: number, header: SegmentHeader): ForeignFacts | undefined {
-  const window = new FrameWindow(SEGMENT_HEADER_BYTES, fileBytes, FIRST_READ_BYTES)
-  const first = checkBlocking(window, file)
-  if (typeof first !== 'number' || frameSequence(window.view, window.at) !== header.firstSequence) return undefined
+  const window = firstForeignFrame(file, fileBytes, header)
+  if (window === undefined) return undefined
   if (header.sealed) return { ...header, faultOffset: undefined }
   const firstTicks = frameTicks(window.view, window.at)
   let lastTicks = firstTicks
   let next = header.firstSequence
-  for (let size: number | FrameFault = first; typeof size === 'number'; size = checkBlocking(window, file)) {
+  for (let size = checkBlocking(window, file); typeof size === 'number'; size = checkBlocking(window, file)) {
     if (frameSequence(window.view, window.at) !== next) break
     lastTicks = frameTicks(window.view, window.at)
     next++

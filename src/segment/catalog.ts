@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import type { Disk, DiskFile } from '../disk/disk.js'
 import { INDEX_INTERVAL_BYTES, type IndexEntry } from '../format/index-layout.js'
 import { parseSegmentName, type SegmentName } from '../format/segment-name.js'
-import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, tailHeader, type SegmentHeader } from '../format/segment-layout.js'
+import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, tailHeader, type HeaderFault, type SegmentHeader } from '../format/segment-layout.js'
 import { readIndex } from './sealed-index.js'
+import { firstForeignFrame, isHeaderStale } from './stale-header.js'
 import { readTrailerAt } from './trailer-at.js'
 
 /** One segment. */
@@ -36,8 +37,8 @@ export class Catalog {
   }
 
   /**
-   * All segments that tell what they hold, in order of sequence. Blocks: a directory listing, and a small read for each segment not seen before.
-   * One whose header is damaged tells it by its first trailer.
+   * All segments that tell what they hold, in order of sequence. Blocks: a directory listing, and two small reads for each segment not seen before.
+   * One whose header is damaged, or another segment's, tells it by its first trailer.
    */
   list(): CatalogEntry[] {
     const names = this.#names()
@@ -76,13 +77,8 @@ export class Catalog {
     try {
       const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES)
       const fileBytes = file.size()
-      let header = decodeSegmentHeader(bytes.subarray(0, file.read(bytes, 0)))
-      if (header === 'version') return undefined
-      if (typeof header === 'string') {
-        const trailer = readTrailerAt(file, fileBytes, SEGMENT_HEADER_BYTES, name.uuid)
-        if (trailer === undefined) return undefined
-        header = tailHeader(trailer.firstSequence)
-      }
+      const header = believed(decodeSegmentHeader(bytes.subarray(0, file.read(bytes, 0))), file, fileBytes, name.uuid)
+      if (header === undefined) return undefined
       const entry = { name, path, header, fileBytes }
       if (header.sealed) this.#sealed.set(name.name, entry)
       return entry
@@ -136,4 +132,16 @@ export class Catalog {
     const last = index.at(-1)
     if (last === undefined || indexed.offset - last.offset >= INDEX_INTERVAL_BYTES) index.push(indexed)
   }
+}
+
+/** What to go by: a header that is its segment's own, else the first trailer, else nothing. */
+function believed(header: SegmentHeader | HeaderFault, file: DiskFile, fileBytes: number, uuid: Uint8Array): SegmentHeader | undefined {
+  if (header === 'version') return undefined
+  const first = readTrailerAt(file, fileBytes, SEGMENT_HEADER_BYTES, uuid)
+  if (typeof header === 'string') return first === undefined ? undefined : tailHeader(first.firstSequence)
+  // An open one without a first trailer may be about to get it; with a damaged one, reading tells.
+  if (!header.sealed && first === undefined) return header
+  if (!isHeaderStale(header, fileBytes, first?.firstSequence, () => readIndex(file, fileBytes, uuid) !== undefined)) return header
+  if (first !== undefined) return tailHeader(first.firstSequence)
+  return firstForeignFrame(file, fileBytes, header) === undefined ? undefined : header
 }

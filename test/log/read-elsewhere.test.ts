@@ -2,14 +2,14 @@
 
 import { fork, type ChildProcess } from 'node:child_process'
 import { on, once } from 'node:events'
-import { chmodSync, closeSync, mkdtempSync, openSync, rmSync, truncateSync, writeFileSync, writeSync } from 'node:fs'
+import { chmodSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync, truncateSync, writeFileSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { openLog, readLog, readLogBatches, type Log, type LogOptions, type ReadLogOptions } from '../../dist/src/index.js'
-import { encodeSegmentHeader, tailHeader } from '../../dist/src/format/segment-layout.js'
-import { SegmentMaker, textOf, upTo } from '../recovery/made-segments.js'
+import { openLog, readLog, readLogBatches, verifyLog, type Log, type LogOptions, type ReadLogOptions } from '../../dist/src/index.js'
+import { decodeSegmentHeader, encodeSegmentHeader, tailHeader } from '../../dist/src/format/segment-layout.js'
+import { damage, SegmentMaker, textOf, upTo } from '../recovery/made-segments.js'
 
 const READER = fileURLToPath(new URL('./fixtures/reading-process.mjs', import.meta.url))
 
@@ -216,4 +216,41 @@ test('two segments that say they begin with the same sequence are no endless rea
   const sequences: number[] = []
   for await (const entry of readLog(directory)) sequences.push(entry.sequence)
   expect(sequences).toEqual([])
+})
+
+test('an entry behind the last one that a sealed header tells of is none, and no endless reading', async () => {
+  const { path } = new SegmentMaker(directory).make({ batches: [3], seal: true })
+  damage(path, (bytes) => {
+    const header = decodeSegmentHeader(bytes)
+    if (typeof header === 'string') throw new Error(header)
+    bytes.set(encodeSegmentHeader({ ...header, lastSequence: 2, entryCount: 2 }))
+  })
+  expect(await sequencesHere()).toEqual([1, 2])
+})
+
+test('what a follower has read of a batch that a recovery then cuts is not shown: its sequences are given to other entries', async () => {
+  const { path, ends } = new SegmentMaker(directory).make({ batches: [2, 1, 3] })
+  truncateSync(path, ends[3]! - 20)
+  const following = readLog(directory, { follow: true })
+  const texts: string[] = []
+  const readOne = async (): Promise<void> => {
+    const { value } = await following.next()
+    texts.push(`${value!.sequence} ${value!.text()}`)
+  }
+  await readOne()
+  await readOne()
+  const target = await open()
+  target.append('new four')
+  await target.write('new five')
+  for (let sequence = 3; sequence <= 5; sequence++) await readOne()
+  await following.return()
+  expect(texts).toEqual([`1 ${textOf(1)}`, `2 ${textOf(2)}`, `3 ${textOf(3)}`, '4 new four', '5 new five'])
+})
+
+test('a sealed header that another segment has left in the newest file is not believed', async () => {
+  const { path } = new SegmentMaker(directory).make({ batches: [3], seal: true })
+  const left = readFileSync(path)
+  writeFileSync(join(directory, '20990101000000-03b56b03280071c193949911d6754acf.wal'), left.subarray(0, left.length - 100))
+  expect((await verifyLog(directory)).status).toBe('torn')
+  expect(await sequencesHere()).toEqual(upTo(3))
 })
