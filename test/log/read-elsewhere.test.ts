@@ -248,8 +248,10 @@ test('what a follower has read of a batch that a recovery then cuts is not shown
 })
 
 test('a sealed header that another segment has left in the newest file is not believed', async () => {
-  const { path } = new SegmentMaker(directory).make({ batches: [3], seal: true })
-  const left = readFileSync(path)
+  const elsewhere = mkdtempSync(join(tmpdir(), 'ringwal-elsewhere-'))
+  const left = readFileSync(new SegmentMaker(elsewhere).make({ batches: [2], seal: true }).path)
+  rmSync(elsewhere, { recursive: true })
+  new SegmentMaker(directory).make({ batches: [3], seal: true })
   writeFileSync(join(directory, '20990101000000-03b56b03280071c193949911d6754acf.wal'), left.subarray(0, left.length - 100))
   expect((await verifyLog(directory)).status).toBe('torn')
   expect(await sequencesHere()).toEqual(upTo(3))
