@@ -12,7 +12,7 @@ import { FRAME_DATA, frameSequence, frameSize, frameTicks, type FrameFault } fro
 import { INDEX_FOOTER_BYTES, indexFrameBytes, type IndexEntry, type SparseIndex } from '../format/index-layout.js'
 import { SEGMENT_HEADER_BYTES, type SegmentHeader } from '../format/segment-layout.js'
 import { decodeTrailer } from '../format/trailer-layout.js'
-import { checkBlocking, FrameWindow } from '../segment/frame-window.js'
+import { checkBlocking, FRAME_READ_BYTES, FrameWindow } from '../segment/frame-window.js'
 import { scanSegment, type ScanProgress, type SegmentScan } from '../segment/scan.js'
 import type { SegmentFacts } from './facts.js'
 
@@ -212,6 +212,6 @@ function claimedSize({ view, at, offset }: FrameWindow, fileBytes: number): numb
 }
 
 function isSoundEntry(file: DiskFile, facts: SegmentFacts, entry: IndexEntry): boolean {
-  const window = new FrameWindow(entry.offset, facts.fileBytes)
+  const window = new FrameWindow(entry.offset, facts.fileBytes, FRAME_READ_BYTES)
   return typeof checkBlocking(window, file) === 'number' && frameSequence(window.view, window.at) === entry.sequence
 }
