@@ -164,32 +164,36 @@ class LogReader {
     })
   }
 
-  /** Reads what is in memory, one read at most; tells why it stopped, if not for more to read. */
+  /** Takes what is in memory, with one read at most; tells why it stopped, if not for more to read. */
   async #readBlock(visible: number | undefined): Promise<Ending | undefined> {
+    const before = this.#next
+    const first = await checkAsync(this.#window, this.#file!, this.#ahead)
+    const ending = this.#takeFrames(first, visible)
+    // Looks are counted at one place: a reader that is always a little behind takes one at many.
+    if (this.#next > before) this.#looks = 0
+    return ending
+  }
+
+  #takeFrames(first: number | FrameFault, visible: number | undefined): Ending | undefined {
     const window = this.#window
-    const first = await checkAsync(window, this.#file!, this.#ahead)
     let result: number | FrameFault | 'more' = first
-    while (typeof result === 'number') {
+    for (; typeof result === 'number'; result = window.check()) {
       if (visible !== undefined && this.#next > visible) return 'beyond'
-      const ending = this.#takeFrame(result)
+      const ending = frameSequence(window.view, window.at) === 0 ? this.#takeControl(result) : this.#takeEntry(result)
       if (ending !== undefined) return ending
       window.advance(result)
-      result = window.check()
     }
     return result === 'more' ? undefined : result
   }
 
-  #takeFrame(size: number): Ending | undefined {
-    const { block, view, at, offset } = this.#window
-    const sequence = frameSequence(view, at)
-    if (sequence === 0) return this.#takeControl(size)
+  #takeEntry(size: number): Ending | undefined {
+    const { block, at } = this.#window
+    const sequence = frameSequence(block.view, at)
     if (sequence !== this.#next || sequence > this.#last) return 'order'
-    this.#next++
-    // Looks are counted at one place: a reader that is always a little behind takes one at many.
-    this.#looks = 0
-    if (this.#last === Infinity) this.#catalog.note(this.#segment!, { sequence, ticks: frameTicks(view, at), offset })
-    if (sequence < this.#plan.fromSequence) return undefined
-    if (this.#plan.fromTimestamp !== undefined && frameMs(view, at) < this.#plan.fromTimestamp) return undefined
+    this.#next = sequence + 1
+    if (this.#last === Infinity) this.#catalog.note(this.#segment!, { sequence, ticks: frameTicks(block.view, at), offset: this.#window.offset })
+    const { fromSequence, fromTimestamp } = this.#plan
+    if (sequence < fromSequence || (fromTimestamp !== undefined && frameMs(block.view, at) < fromTimestamp)) return undefined
     this.#held.push(new LogEntry(sequence, block, at, size, this.#catalog.directory))
     return undefined
   }
