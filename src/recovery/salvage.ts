@@ -9,7 +9,7 @@ import { invariant } from '../errors.js'
 import { segmentNameOf, type SegmentName } from '../format/segment-name.js'
 import { gatherFacts, type SegmentFacts } from './facts.js'
 import { keepCopy, rebuildSegment, type RebuildPlan } from './rebuild.js'
-import { firstSequenceOf, judge, type Damage, type Judgement, type Verdict } from './verdict.js'
+import { firstSequenceOf, judge, lastTicksOf, type Damage, type Judgement, type Verdict } from './verdict.js'
 
 /** Sequences that a salvage has given up. */
 export interface LostSequences {
@@ -62,7 +62,7 @@ function planStep(judgement: Judgement, index: number, damage: Damage): RebuildP
   const before = judgement.verdicts.slice(0, index).findLast((verdict) => verdict.kind === 'keep' || verdict.kind === 'seal')
   const known = firstSequenceOf(facts)
   const first = before === undefined ? known ?? headerFirst(facts) ?? damage.firstSequence : before.lastSequence + 1
-  const lastTicks = before === undefined ? 0n : ticksOf(before.facts)
+  const lastTicks = before === undefined ? 0n : lastTicksOf(before.facts)
   const previousUuid = before?.facts.name.uuid ?? new Uint8Array(16)
   const common = { previousUuid, lastTicks, cursors: judgement.cursors }
   const missing = before === undefined ? undefined : missingBefore(facts, before.facts.name.uuid)
@@ -97,8 +97,4 @@ function headerFirst({ header }: SegmentFacts): number | undefined {
 
 function lastOf({ header, scan, foreign }: SegmentFacts): number {
   return Math.max(foreign?.lastSequence ?? 0, scan?.lastSequence ?? 0, typeof header !== 'string' && header.sealed ? header.lastSequence : 0)
-}
-
-function ticksOf({ header, scan, foreign }: SegmentFacts): bigint {
-  return foreign?.lastTicks ?? scan?.lastTicks ?? (typeof header === 'string' ? 0n : header.lastTicks)
 }

@@ -70,7 +70,7 @@ export function judge(unordered: readonly SegmentFacts[]): Judgement {
     verdicts.push(verdict)
     if (verdict.kind === 'corrupt') lastSequence = Math.max(lastSequence, verdict.damage.lastSequence)
     else if (verdict.kind !== 'remove') lastSequence = Math.max(lastSequence, verdict.lastSequence)
-    const ticks = segment.foreign?.lastTicks ?? segment.scan?.lastTicks ?? (typeof segment.header === 'string' ? 0n : segment.header.lastTicks)
+    const ticks = lastTicksOf(segment)
     if (ticks > lastTicks) lastTicks = ticks
     cursors = cursorsOf(segment) ?? cursors
   }
@@ -122,6 +122,11 @@ export function firstSequenceOf({ header, foreign, scan }: SegmentFacts): number
   return typeof header !== 'string' && (header.sealed || foreign !== undefined) ? header.firstSequence : scan?.firstSequence
 }
 
+/** The last timestamp of a segment. What was not scanned has a header that tells it. */
+export function lastTicksOf({ header, foreign, scan }: SegmentFacts): bigint {
+  return foreign?.lastTicks ?? scan?.lastTicks ?? (header as SegmentHeader).lastTicks
+}
+
 interface Surroundings {
   readonly before: { readonly facts: SegmentFacts; readonly lastSequence: number } | undefined
   /** What is proved about this segment and all before it. */
@@ -132,7 +137,7 @@ interface Surroundings {
 }
 
 function judgeSegment(segment: SegmentFacts, around: Surroundings): Verdict {
-  const { header, scan } = segment
+  const { header } = segment
   if (header === 'version') return corrupt(segment, 'a version of the format that is not known here', 4, 0, 0)
   const first = firstSequenceOf(segment)
   if (first !== undefined) {
@@ -143,11 +148,12 @@ function judgeSegment(segment: SegmentFacts, around: Surroundings): Verdict {
   if (typeof header !== 'string' && header.sealed) return judgeSealed(segment, header, around)
   const claimed = first ?? (typeof header === 'string' ? 1 : header.firstSequence)
   const lastBefore = around.before?.lastSequence ?? claimed - 1
-  if (scan?.lastSequence === undefined) {
+  const scan = segment.scan!
+  if (scan.lastSequence === undefined) {
     const nothingBeforeIsLost = around.before !== undefined || lastBefore === 0
     const proof = Math.max(around.proof, sealedEnd(segment, lastBefore))
     if (around.isNewest && nothingBeforeIsLost && proof <= lastBefore) return { kind: 'remove', facts: segment }
-    return corrupt(segment, `its first frames are damaged (${scan?.fault})`, scan?.faultOffset ?? 0, lastBefore + 1, Math.max(proof, lastBefore + 1))
+    return corrupt(segment, `its first frames are damaged (${scan.fault})`, scan.faultOffset, lastBefore + 1, Math.max(proof, lastBefore + 1))
   }
   if (around.proof > scan.lastSequence) {
     return corrupt(segment, `a frame is damaged (${scan.fault})`, scan.faultOffset, scan.lastSequence + 1, around.proof)

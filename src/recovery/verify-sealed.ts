@@ -42,7 +42,7 @@ export function findDamage(disk: Disk, facts: SegmentFacts, progress?: ScanProgr
     const index = facts.sealed?.index
     const indexOffset = index === undefined ? undefined : facts.fileBytes - sizeOfIndex(file, facts.fileBytes)
     const isWhole = scan.fault === 'index' && scan.faultOffset === scan.endOffset && (indexOffset ?? scan.endOffset) === scan.endOffset
-    if (isWhole) return compare(header, scan, index, () => (index === undefined ? undefined : findMisplaced(file, index.entries, scan.endOffset)))
+    if (isWhole) return compare(header, scan, index, (entries) => findMisplaced(file, entries, scan.endOffset))
     return findBreaks(file, facts, scan, indexOffset)
   } finally {
     file.close()
@@ -56,7 +56,9 @@ function sizeOfIndex(file: DiskFile, fileBytes: number): number {
 }
 
 /** The chain is whole: header and index must say the same. */
-function compare(header: SegmentHeader, scan: SegmentScan, index: SparseIndex | undefined, misplaced: () => IndexEntry | undefined): Finding[] {
+function compare(
+  header: SegmentHeader, scan: SegmentScan, index: SparseIndex | undefined, misplaced: (entries: readonly IndexEntry[]) => IndexEntry | undefined,
+): Finding[] {
   const findings: Finding[] = []
   const claims = [
     ['first sequence', header.firstSequence, scan.firstSequence], ['last sequence', header.lastSequence, scan.lastSequence],
@@ -73,7 +75,7 @@ function compare(header: SegmentHeader, scan: SegmentScan, index: SparseIndex | 
   if (index.lastTrailerOffset !== scan.lastTrailerOffset || index.cursorTrailerOffset !== scan.cursorTrailerOffset) {
     findings.push({ reason: 'its index names other trailers than are there', offset: scan.endOffset, ...NO_ENTRY })
   }
-  const wrong = misplaced()
+  const wrong = misplaced(index.entries)
   if (wrong !== undefined) {
     findings.push({ reason: `its index says that entry ${wrong.sequence} is at byte ${wrong.offset}`, offset: scan.endOffset, ...NO_ENTRY })
   }
@@ -199,16 +201,15 @@ function resumeBehind(
     const span = typeof found === 'number' ? spanOf(window, found, facts) : undefined
     const isNext = window.offset > offset && span !== undefined && span.from >= next && span.from <= last + 1
     if (isNext) return { offset: window.offset, sequence: span.from }
-    const size = typeof found === 'number' || found === 'checksum' ? claimedSize(window, facts.fileBytes) : undefined
-    if (size === undefined || window.offset + size >= (indexed?.offset ?? facts.fileBytes)) return indexed
+    const size = found === 'checksum' ? claimedSize(window, facts.fileBytes) : found
+    if (typeof size !== 'number' || window.offset + size >= (indexed?.offset ?? facts.fileBytes)) return indexed
     window.advance(size)
   }
 }
 
 /** The bytes that the frame in the window says it takes. */
-function claimedSize({ view, at, offset }: FrameWindow, fileBytes: number): number | undefined {
-  const size = frameSize(view, at, at + FRAME_DATA, fileBytes - offset)
-  return typeof size === 'number' ? size : undefined
+function claimedSize({ view, at, offset }: FrameWindow, fileBytes: number): number | FrameFault {
+  return frameSize(view, at, at + FRAME_DATA, fileBytes - offset)
 }
 
 function isSoundEntry(file: DiskFile, facts: SegmentFacts, entry: IndexEntry): boolean {
