@@ -91,8 +91,13 @@ export class Catalog {
   refresh(entry: CatalogEntry, file: DiskFile): CatalogEntry {
     if (entry.header.sealed) return entry
     const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES)
-    const header = decodeSegmentHeader(bytes.subarray(0, file.read(bytes, 0)))
-    return typeof header === 'string' ? entry : { ...entry, header, fileBytes: file.size() }
+    const read = decodeSegmentHeader(bytes.subarray(0, file.read(bytes, 0)))
+    // After the header: of a sealed one the size stays.
+    const fileBytes = file.size()
+    if (typeof read === 'string') return entry
+    // One that another segment has left there says that it is sealed, and where that one ended.
+    const header = read.sealed ? believed(read, file, fileBytes, entry.name.uuid) : read
+    return header === undefined ? entry : { ...entry, header, fileBytes }
   }
 
   /** Whether the segment's name is gone: what its open file holds may be another one's by now. */
