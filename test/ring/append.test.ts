@@ -1,0 +1,67 @@
+/** An append that cannot go through, at the moments that no caller can bring about; every order of the steps is explored in test/model. */
+
+import { beforeEach, describe, expect, test } from 'vitest'
+import { Staging } from '../../dist/src/log/staging.js'
+import { appendStretch } from '../../dist/src/ring/append.js'
+import { CLAIM_REFUSED, claimStretch, endClaims } from '../../dist/src/ring/claim.js'
+import { drain, type DrainedBatch } from '../../dist/src/ring/drain.js'
+import { attachRecord, readPhase, type ProducerRecord } from '../../dist/src/ring/records.js'
+import { allocateRing, initializeRing, openRing, recordScratch, type Ring } from '../../dist/src/ring/ring.js'
+import { SLOT_MARK, WORD } from '../../dist/src/ring/ring-layout.js'
+
+const LIMITS = { bytes: 4096, entries: 100, abortedBytes: 48, indexIntervalBytes: 1000 }
+const FULL_STACK = new RangeError('Maximum call stack size exceeded')
+
+let ring: Ring
+let record: ProducerRecord
+let staging: Staging
+
+beforeEach(() => {
+  ring = openRing(allocateRing(4096, 16, 4096))
+  initializeRing(ring, { nextSequence: 1, tickBase: 148_000_000, floorTicks: 7, clockZeroNs: 0n, clockZeroTicks: 0 })
+  record = attachRecord(ring, { thread: 1, startLow: 2, startHigh: 3 }, () => false)
+  staging = new Staging(ring, { maxEntryBytes: 4096, maxStretchBytes: 4096, maxGroupEntries: 8, tickBase: 148_000_000 }, recordScratch(ring, record.index))
+})
+
+const blankClaim = (): { sequence: number; start: number; ticks: number; backlog: number } => ({ sequence: 0, start: 0, ticks: 0, backlog: 0 })
+const append = (data: string, over = ring): number => appendStretch(over, record, staging.stage(data), blankClaim(), 1000)
+const drained = (): DrainedBatch | undefined => drain(ring, { sequence: 1, position: 0 }, LIMITS)
+
+describe('a stack that is found too full within the one operation', () => {
+  /** The ring, with an operation that throws; `before` does what it has done by then. */
+  const throwing = (before: () => void): Ring => ({ ...ring, operations: { ...ring.operations!, append: () => {
+    before()
+    throw FULL_STACK
+  } } })
+
+  test('before the claim: nothing has happened', () => {
+    expect(() => append('short', throwing(() => undefined))).toThrow(FULL_STACK)
+    expect([drained(), readPhase(ring, record.index) % 2]).toEqual([undefined, 0])
+    expect(append('next')).toBe(1)
+    expect(drained()).toMatchObject({ firstSequence: 1, lastSequence: 1, entryCount: 1 })
+  })
+
+  test('after the claim: its sequence is aborted, and the next entry has the next one', () => {
+    const claims = throwing(() => {
+      const debt = { slot: 0, ringBytes: 0, count: 0, hasArena: false }
+      claimStretch(ring, blankClaim(), 28 + 5, 1, 1000, debt)
+      ring.words[record.owedIndex] = debt.slot + SLOT_MARK
+    })
+    expect(() => append('short', claims)).toThrow(FULL_STACK)
+    expect([readPhase(ring, record.index) % 2, ring.words[record.owedIndex]]).toEqual([0, 0])
+    expect(append('next')).toBe(1)
+    const batch = drained()!
+    expect(batch).toMatchObject({ firstSequence: 1, lastSequence: 2, entryCount: 1 })
+    expect(batch.extents.map(({ source }) => source)).toEqual(['aborted', 'ring'])
+  })
+})
+
+test('a large entry that finds the log closed when it has the arena gives the arena back', () => {
+  const compareExchange: Ring['atomics']['compareExchange'] = (words, index, expected, value) => {
+    const before = ring.atomics.compareExchange(words, index, expected, value)
+    if (index === WORD.arenaOwner && before === 0) endClaims(ring)
+    return before
+  }
+  expect(append('x'.repeat(2000), { ...ring, atomics: { ...ring.atomics, compareExchange } })).toBe(CLAIM_REFUSED)
+  expect([ring.atomics.load(ring.words, WORD.arenaOwner), record.debt.hasArena, readPhase(ring, record.index) % 2]).toEqual([0, false, 0])
+})
