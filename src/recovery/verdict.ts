@@ -2,8 +2,8 @@
  * From facts to verdicts: a pure table. Each segment gets exactly one verdict.
  *
  * *Proof* is the highest sequence that is provably acknowledged: the durable mark of any trailer valid by itself, the
- * first sequence of a later segment less one, any cursor, the last sequence of a sealed header; for a segment, no more of it
- * than lies before the next one. With E and L the end and last sequence of a segment's chain, and P the proof:
+ * first sequence of the next segment less one, the last sequence of a sealed header. (A cursor, which stands in a trailer, proves no
+ * more than the trailer's own segment does.) With E and L the end and last sequence of a segment's chain, and P the proof:
  *
  * | segment | facts | verdict |
  * | --- | --- | --- |
@@ -97,14 +97,11 @@ function inOrder(facts: readonly SegmentFacts[]): SegmentFacts[] {
  * and then the power was cut.)
  */
 function proofsFromLater(facts: readonly SegmentFacts[]): number[] {
-  let proof = 0
-  let nextFirst = Infinity
+  let nextFirst = 1
   return facts.toReversed().map((segment) => {
-    const own = Math.min(proof, nextFirst - 1)
-    const first = firstSequenceOf(segment)
-    nextFirst = first ?? nextFirst
-    proof = Math.max(proof, (first ?? 1) - 1, ...(cursorsOf(segment) ?? []).map((cursor) => cursor.sequence))
-    return own
+    const proof = nextFirst - 1
+    nextFirst = firstSequenceOf(segment) ?? nextFirst
+    return proof
   }).reverse()
 }
 
