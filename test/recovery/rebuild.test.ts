@@ -214,11 +214,11 @@ describe('a salvage', () => {
 
   test.each([['the newest', 2, false], ['followed by an open one', 3, false], ['followed by a sealed one', 3, true]])(
     'takes out a segment whose entries another has: %s', async (_what, segments, isSealed) => {
-      const first = maker.make({ batches: [2], seal: true })
+      maker.make({ batches: [2], seal: true })
       const second = maker.make({ batches: [3], seal: true })
       const twin = join(directory, createSegmentName(1_750_000_000_000).name)
       if (segments === 3) maker.make({ batches: [2], seal: isSealed, previous: second })
-      copyFileSync(first.path, twin)
+      copyFileSync(second.path, twin)
       const { salvaged: copies, lost } = await salvaged()
       expect([copies.map((copy) => basename(copy)), lost]).toEqual([[`${basename(twin)}.1`], []])
       expect(nodeDisk.list(directory)).not.toContain(basename(twin))

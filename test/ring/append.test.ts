@@ -3,7 +3,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { Staging } from '../../dist/src/log/staging.js'
 import { appendStretch } from '../../dist/src/ring/append.js'
-import { CLAIM_REFUSED, claimStretch, endClaims } from '../../dist/src/ring/claim.js'
+import { CLAIM_FULL, CLAIM_REFUSED, claimStretch, endClaims } from '../../dist/src/ring/claim.js'
 import { drain, type DrainedBatch } from '../../dist/src/ring/drain.js'
 import { attachRecord, readPhase, type ProducerRecord } from '../../dist/src/ring/records.js'
 import { allocateRing, initializeRing, openRing, recordScratch, type Ring } from '../../dist/src/ring/ring.js'
@@ -64,4 +64,27 @@ test('a large entry that finds the log closed when it has the arena gives the ar
   }
   expect(append('x'.repeat(2000), { ...ring, atomics: { ...ring.atomics, compareExchange } })).toBe(CLAIM_REFUSED)
   expect([ring.atomics.load(ring.words, WORD.arenaOwner), record.debt.hasArena, readPhase(ring, record.index) % 2]).toEqual([0, false, 0])
+})
+
+describe('a filling that throws', () => {
+  test.each([['an entry', 1, 10], ['a group', 3, 10], ['a large entry', 1, 2000]])('leaves an aborted one, and gives the arena back: %s', (_what, count, bytes) => {
+    const datas = Array.from({ length: count }, () => 'x'.repeat(bytes))
+    const staged = count === 1 ? staging.stage(datas[0]!) : staging.stageGroup(datas)
+    const failing = { bytes: staged.bytes, count, shortAddress: 0, fill: () => { throw FULL_STACK } }
+    expect(() => appendStretch(ring, record, failing, blankClaim(), 1000)).toThrow(FULL_STACK)
+    expect([ring.atomics.load(ring.words, WORD.arenaOwner), readPhase(ring, record.index) % 2]).toEqual([0, 0])
+    expect(append('next')).toBe(1)
+    expect(drained()).toMatchObject({ firstSequence: 1, lastSequence: count + 1, entryCount: 1, extents: [{ source: 'aborted', firstSequence: 1, lastSequence: count }, {}] })
+  })
+})
+
+test('a large entry is refused while another one is in the arena, or no slot is free; nothing is changed by that', () => {
+  const large = 'x'.repeat(2000)
+  expect(append(large)).toBe(1)
+  const claimed = ring.atomics.load(ring.words, WORD.claim)
+  expect(append(large)).toBe(CLAIM_FULL)
+  while (append('x') === 1);
+  ring.atomics.store(ring.words, WORD.arenaOwner, 0)
+  expect(append(large)).toBe(CLAIM_FULL)
+  expect([claimed, ring.atomics.load(ring.words, WORD.claim), ring.atomics.load(ring.words, WORD.arenaOwner)]).toEqual([2, 17, 0])
 })

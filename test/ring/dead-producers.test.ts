@@ -58,6 +58,16 @@ describe('what is not published is the dead\'s', () => {
     expect(producers.inquire(HEAD)).toEqual({ last: 2, position: 2 * BYTES })
   })
 
+  test('also when others who owed something have paid meanwhile', () => {
+    const [owner, slow] = [attach(1), attach(2)]
+    claim(owner)
+    claim(slow)
+    dead.add(1)
+    expect(producers.inquire(HEAD)).toBeUndefined()
+    publish(slow)
+    expect(producers.inquire(HEAD)).toEqual({ last: 1, position: BYTES })
+  })
+
   test('and not what its owner has published in the moment in which it was found dead', () => {
     const owner = attach(1)
     claim(owner)

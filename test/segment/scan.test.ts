@@ -7,11 +7,13 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { DiskFile } from '../../dist/src/disk/disk.js'
 import { nodeDisk } from '../../dist/src/disk/node-disk.js'
 import { encodeRange } from '../../dist/src/format/control-layout.js'
+import { sealFrame } from '../../dist/src/format/frame-layout.js'
 import { relativeTicks, tickBase, ticksFromMs } from '../../dist/src/format/ticks.js'
+import { TRAILER_BYTES } from '../../dist/src/format/trailer-layout.js'
 import { checkAsync, checkBlocking, FrameWindow } from '../../dist/src/segment/frame-window.js'
-import { scanSegment, type SegmentScan } from '../../dist/src/segment/scan.js'
+import { scanSegment, searchBehind, type SegmentScan } from '../../dist/src/segment/scan.js'
 import { Tail } from '../../dist/src/segment/tail.js'
-import { SegmentMaker } from '../recovery/made-segments.js'
+import { damage, SegmentMaker } from '../recovery/made-segments.js'
 import { frameOf } from '../recovery/written-log.js'
 
 const MS = Date.UTC(2026, 0, 1)
@@ -79,4 +81,49 @@ test('a file that has become shorter since its size was asked for ends where it 
     expect([checkBlocking(new FrameWindow(offset, fileBytes), file), await checkAsync(new FrameWindow(offset, fileBytes), file)]).toEqual(['short', 'short'])
     file.close()
   }
+})
+
+test('a first trailer that is not one, by what it says, begins no chain: it follows on another, has entries, or no cursors', () => {
+  const { path, uuid } = new SegmentMaker(directory).make({ batches: [2] })
+  const sound = readFileSync(path)
+  const lies: ((data: DataView) => void)[] = [
+    (data) => data.setUint32(64, 7, true), (data) => data.setBigUint64(48, 1n, true), (data) => data.setUint32(84, 0xffffffff, true),
+  ]
+  for (const lie of lies) {
+    damage(path, () => {
+      const bytes = Buffer.from(sound)
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+      lie(new DataView(bytes.buffer, bytes.byteOffset + 128 + 24))
+      sealFrame(bytes, view, 128, TRAILER_BYTES - 28)
+      return bytes
+    })
+    const scan = withFile(path, (file) => scanSegment(file, uuid, file.size()))
+    expect(scan).toMatchObject({ fault: 'trailer', faultOffset: 128, endOffset: 128, firstSequence: undefined, lastSequence: undefined, hasStrayTrailer: true })
+  }
+})
+
+test('heads of trailers that are planted behind the chain, each as long as the file allows, cost no more than to read the file a few times', () => {
+  const { path, uuid, ends } = new SegmentMaker(directory).make({ batches: [2] })
+  const HEADS = 3000
+  damage(path, (bytes) => {
+    const file = Buffer.concat([bytes, Buffer.alloc(HEADS * TRAILER_BYTES)])
+    for (let at = bytes.length; at < file.length; at += TRAILER_BYTES) {
+      bytes.copy(file, at, 128, 128 + TRAILER_BYTES)
+      file.writeInt32LE(file.length - at - 28, at + 4)
+      file.writeBigUInt64LE(BigInt(at), at + 24 + 24)
+    }
+    return file
+  })
+  const fileBytes = readFileSync(path).length
+  withFile(path, (file) => {
+    let readBytes = 0
+    const counted = new Proxy(file, { get: (target, name) => (name !== 'read' ? Reflect.get(target, name) : (buffer: Uint8Array, offset: number): number => {
+      const count = target.read(buffer, offset)
+      readBytes += count
+      return count
+    }) })
+    expect(searchBehind(counted, uuid, ends[1]!, fileBytes)).toEqual({ strayProof: 0, hasTrailer: false, isZero: false })
+    // The file once, each head, twice the file for checksums, and the one that uses that up.
+    expect(readBytes).toBeLessThan(6 * fileBytes)
+  })
 })
