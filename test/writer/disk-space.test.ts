@@ -68,3 +68,50 @@ describe('the reserve', () => {
     expect(files()).toEqual([])
   })
 })
+
+describe('what needs room', () => {
+  /** Fails for want of room so often. */
+  const failing = (times: number): () => void => () => {
+    if (times-- > 0) throw systemError('ENOSPC', 'write', '/log/x')
+  }
+
+  test('is tried again as long as something is freed, then once more for the reserve, which is given up', () => {
+    space.reserve(() => false)
+    let frees = 2
+    expect(space.attempt(failing(3), () => frees-- > 0)).toBeUndefined()
+    expect([frees, files(), space.isFull, space.isWaiting, told()]).toEqual([-1, [], true, true, SPACE.diskFull])
+    expect(space.dueMs).toBeGreaterThan(performance.now())
+    expect(space.attempt(failing(1), () => false)).toMatchObject({ code: 'ENOSPC' })
+    space.reserve(() => false)
+    expect([space.isFull, space.isWaiting, space.dueMs]).toEqual([false, false, Infinity])
+  })
+
+  test('and fails for another reason fails, the reserve being kept', () => {
+    space.reserve(() => false)
+    const work = (): void => { throw systemError('EIO', 'write', '/log/x') }
+    expect(() => space.attempt(work, () => true)).toThrow(expect.objectContaining({ code: 'EIO' }))
+    expect(files()).toEqual([['reserve', RESERVE_BYTES]])
+  })
+})
+
+test('a disk without room for the reserve counts as full from the beginning, unless something may be freed; a limit that is exceeded is told as such', () => {
+  disk.create('/log/other').write([Buffer.alloc(3_700_000)], 0)
+  space.look(() => false)
+  expect([space.isFull, told()]).toEqual([true, SPACE.diskFull])
+  space.reserve(() => false)
+  expect([space.isFull, disk.list('/log')]).toEqual([true, ['other']])
+  space.look(() => true)
+  expect([space.isFull, told()]).toEqual([false, SPACE.ok])
+  space.noteOver(true)
+  expect(told()).toBe(SPACE.overLimit)
+  space.look(() => false)
+  expect(told()).toBe(SPACE.diskFull)
+})
+
+test('without a reserve, one that other options have left is removed, and the disk is never full for want of it', () => {
+  space.reserve(() => false)
+  const none = new DiskSpace(ring, disk, '/log', 0)
+  expect(files()).toEqual([])
+  none.look(() => false)
+  expect([none.isFull, told()]).toEqual([false, SPACE.ok])
+})
