@@ -248,6 +248,21 @@ describe('damage is named exactly', () => {
     expect(await verifyLog(directory)).toMatchObject({ status: 'corrupt', damages: [{ reason, firstSequence: undefined, lastSequence: undefined }] })
   })
 
+  test.each(['lastTrailerOffset', 'cursorTrailerOffset'] as const)('an index that names another trailer than is there: %s', async (field) => {
+    writeLog(directory, { segments: [[10, 10, 10]] })
+    const [file] = segmentFiles(directory)
+    const index = indexOf(file!)
+    edit(file!, (bytes) => {
+      const { lastTicks } = decodeSegmentHeader(bytes.subarray(0, 128)) as SegmentHeader
+      const second = bytes.indexOf('CMT!', offsetOfEntry(file!, 5)) - 24
+      const made = encodeIndex(parseSegmentName(basename(file!))!.uuid, { ...index, [field]: second }, relativeTicks(lastTicks, tickBase(lastTicks)), tickBase(lastTicks))
+      bytes.set(made, bytes.length - made.length)
+    })
+    const report = await verifyLog(directory)
+    expect(report).toMatchObject({ status: 'corrupt', damages: [{ firstSequence: undefined, lastSequence: undefined }] })
+    if (field === 'lastTrailerOffset') expect(report.damages[0]!.reason).toBe('its index names other trailers than are there')
+  })
+
   test('a sealed segment with nothing but its index: all that its header tells of', async () => {
     writeLog(directory, { segments: [[10]] })
     const [file] = segmentFiles(directory)

@@ -102,6 +102,12 @@ test('a first trailer that is not one, by what it says, begins no chain: it foll
   }
 })
 
+test('entries without a trailer before them belong to no batch', () => {
+  const { path, uuid } = new SegmentMaker(directory).make({ batches: [2] })
+  damage(path, (bytes) => Buffer.concat([bytes.subarray(0, 128), frameOf(1, Buffer.from('first'), MS)]))
+  expect(withFile(path, (file) => scanSegment(file, uuid, file.size()))).toMatchObject({ fault: 'trailer', faultOffset: 128, endOffset: 128, entryCount: 0, index: [] })
+})
+
 test('heads of trailers that are planted behind the chain, each as long as the file allows, cost no more than to read the file a few times', () => {
   const { path, uuid, ends } = new SegmentMaker(directory).make({ batches: [2] })
   const HEADS = 3000

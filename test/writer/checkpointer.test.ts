@@ -17,15 +17,15 @@ const OPTIONS = {
   retention: { maxBytes: 2 ** 40, maxAgeMs: Infinity, maxSegments: 1000, keepConsumed: true, whenOver: 'drop-oldest', cleanupIntervalMs: 1000 },
 } as const
 
-/** A log of two sealed segments, which may go when the disk is full. */
-function full(): { readonly disk: MemoryDisk; readonly checkpointer: Checkpointer; readonly store: SegmentStore } {
+/** A log of two sealed segments of that size, which may go when the disk is full. */
+function full(bytes = 1000): { readonly disk: MemoryDisk; readonly checkpointer: Checkpointer; readonly store: SegmentStore } {
   const disk = new MemoryDisk()
   disk.makeDirectory('/log')
   const segments = [1, 2].map((number): RecoveredSegment => {
     const name = createSegmentName(number * 1000)
     const path = `/log/${name.name}`
     disk.create(path).close()
-    return { name, path, firstSequence: number * 10, lastSequence: number * 10 + 9, bytes: 1000, isOwn: true }
+    return { name, path, firstSequence: number * 10, lastSequence: number * 10 + 9, bytes, isOwn: true }
   })
   const ring = openRing(allocateRing(4096, 16, 1000))
   initializeRing(ring, { nextSequence: 30, tickBase: 1, floorTicks: 0, clockZeroNs: 0n, clockZeroTicks: 0 })
@@ -52,4 +52,12 @@ test('where there is no room even for the cursors nothing is removed; a removal 
   }
   expect(() => checkpointer.makeRoom(() => undefined)).toThrow(expect.objectContaining({ code: 'EIO', syscall: 'unlink' }))
   expect([store.count, disk.list('/log').length]).toEqual([2, 2])
+})
+
+test('what is kept to be used again goes before any segment', () => {
+  const { disk, checkpointer, store } = full(OPTIONS.maxSegmentBytes)
+  store.removeOldest(true)
+  expect([store.spareBytes, disk.list('/log').length]).toEqual([OPTIONS.maxSegmentBytes, 2])
+  expect(checkpointer.makeRoom(() => undefined)).toBe(true)
+  expect([store.spareBytes, store.count, disk.list('/log').length]).toEqual([0, 1, 1])
 })
