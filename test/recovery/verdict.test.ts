@@ -145,6 +145,11 @@ test('a foreign segment is kept, and the next one follows it without naming it',
   expect(lastSequence).toBe(LAST)
 })
 
+test('a foreign segment is kept behind one of this project, which it does not name', () => {
+  const foreign = { lastSequence: 15, firstTicks: 0n, lastTicks: 0n, entryCount: 5, faultOffset: undefined }
+  expect(judge([before(), segment(NAMES[1]!, openHeader(11), { foreign })])).toMatchObject({ damages: [], lastSequence: 15, verdicts: [{ kind: 'keep' }, { kind: 'keep' }] })
+})
+
 test('a missing, an overlapping and a wrongly named neighbour are corrupt, with the sequences that are missing', () => {
   const before = sealed(NAMES[0]!, 1, 10, NO_UUID)
   const cases: [SegmentFacts, object][] = [
