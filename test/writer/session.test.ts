@@ -81,3 +81,23 @@ test('a segment that has become as old as it may is sealed, without another entr
   expect(names).toEqual([0, 0, 1])
   expect([readImage(disk, '/log').names.length, textsOf(disk)]).toEqual([2, ['old', 'new']])
 })
+
+test('cursors that move without an entry fill a segment in the end: it is sealed, and they go on in another one', () => {
+  const MOVES = 50
+  const disk = run({ maxSegmentBytes: 4096 }, (session, time) => {
+    session.append([Buffer.from('one')], 'whole')
+    session.step()
+    session.consumers.commit('reader', 1, 1, seededRandom(1))
+    for (let move = 0; move < MOVES; move++) {
+      session.consumers.seek('reader', move % 2)
+      session.consumers.request()
+      time.advance(20)
+      for (let step = 0; step < 3; step++) session.step()
+      session.consumers.look()
+      expect(session.consumers.served).toBe(move + 1)
+    }
+  })
+  const { names, cursors, entries } = readImage(disk, '/log')
+  expect(names.length).toBeGreaterThan(1)
+  expect([cursors, entries.length]).toEqual([[{ name: 'reader', sequence: (MOVES - 1) % 2, epoch: MOVES + 1 }], 1])
+})
