@@ -61,7 +61,7 @@ function planStep(judgement: Judgement, index: number, damage: Damage): RebuildP
   const { facts } = judgement.verdicts[index]!
   const before = judgement.verdicts.slice(0, index).findLast((verdict) => verdict.kind === 'keep' || verdict.kind === 'seal')
   const known = firstSequenceOf(facts)
-  const first = before === undefined ? known ?? headerFirst(facts) ?? damage.firstSequence : before.lastSequence + 1
+  const first = before === undefined ? known ?? damage.firstSequence : before.lastSequence + 1
   const lastTicks = before === undefined ? 0n : lastTicksOf(before.facts)
   const previousUuid = before?.facts.name.uuid ?? new Uint8Array(16)
   const common = { previousUuid, lastTicks, cursors: judgement.cursors }
@@ -69,9 +69,9 @@ function planStep(judgement: Judgement, index: number, damage: Damage): RebuildP
   if (missing !== undefined && known !== undefined && known >= first) return { ...common, name: missing, first, last: known - 1, exists: false }
   const following = judgement.verdicts.slice(index + 1).map((verdict) => firstSequenceOf(verdict.facts)).find((sequence) => sequence !== undefined)
   const last = following === undefined ? Math.max(judgement.lastSequence, lastOf(facts)) : following - 1
-  // Another segment has all of its sequences, and it is not needed as a link to the next one.
-  if (last < first && !isNamed(judgement, index, facts.name.uuid)) return 'remove'
-  return { ...common, name: facts.name, first, last: Math.max(last, first - 1), exists: true }
+  // Another segment has all of its sequences. If it is needed as a link to the next one, it will be missing, and is made anew.
+  if (last < first) return 'remove'
+  return { ...common, name: facts.name, first, last, exists: true }
 }
 
 /**
@@ -83,16 +83,6 @@ function missingBefore(facts: SegmentFacts, uuid: Uint8Array): SegmentName | und
   if (previous === undefined || Buffer.compare(previous, uuid) === 0) return undefined
   const name = segmentNameOf(previous)
   return name !== undefined && name.name < facts.name.name ? name : undefined
-}
-
-function isNamed(judgement: Judgement, index: number, uuid: Uint8Array): boolean {
-  const next = judgement.verdicts[index + 1]?.facts
-  const previous = next?.scan?.previousUuid ?? next?.sealed?.previousUuid
-  return previous !== undefined && Buffer.compare(previous, uuid) === 0
-}
-
-function headerFirst({ header }: SegmentFacts): number | undefined {
-  return typeof header === 'string' ? undefined : header.firstSequence
 }
 
 function lastOf({ header, scan, foreign }: SegmentFacts): number {

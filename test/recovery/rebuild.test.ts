@@ -12,7 +12,7 @@ import { readLog, repairLog, verifyLog } from '../../dist/src/index.js'
 import { rebuildSegment } from '../../dist/src/recovery/rebuild.js'
 import { recover, type RecoveryReport } from '../../dist/src/recovery/recover.js'
 import { Tail } from '../../dist/src/segment/tail.js'
-import { damage, flip, readSequences, SegmentMaker, upTo } from './made-segments.js'
+import { damage, flip, readSequences, SegmentMaker, upTo, type MadeSegment } from './made-segments.js'
 import { dataOf, frameOf, offsetOfEntry, segmentFiles, writeLog } from './written-log.js'
 
 const MS = Date.UTC(2026, 0, 1)
@@ -233,5 +233,52 @@ describe('a salvage', () => {
     const { segments, entries, lost } = await salvaged()
     expect([segments, entries, lost]).toEqual([4, 7, []])
     expect(await readSequences(directory)).toEqual(upTo(7))
+  })
+
+  test.each([[1, [3, 5]], [2, [3, 9]]] as const)('makes a missing segment anew, as the one that it was: %s of them', async (missing, [firstSequence, lastSequence]) => {
+    const [, second, third, fourth] = [2, 3, 4, 2].map((count) => maker.make({ batches: [count], seal: true })) as [unknown, MadeSegment, MadeSegment, MadeSegment]
+    const gone = missing === 1 ? [second] : [second, third]
+    const kept = readFileSync(fourth.path)
+    for (const { path } of gone) unlinkSync(path)
+    const report = await salvaged()
+    expect(report).toMatchObject({ entries: 11 - (lastSequence - firstSequence + 1), lastSequence: 11, salvaged: [] })
+    // Of two in a row the first is known only by the other one, which is gone as well.
+    expect(report.lost).toMatchObject([{ firstSequence, lastSequence, file: gone.at(-1)!.path, reason: expect.stringContaining('is missing') }])
+    expect(readFileSync(fourth.path).equals(kept)).toBe(true)
+    expect(await readSequences(directory)).toEqual(upTo(11).filter((sequence) => sequence < firstSequence || sequence > lastSequence))
+  })
+
+  test('makes a missing segment anew that had no entry, and leaves the one behind it as it is', async () => {
+    maker.make({ batches: [2], seal: true })
+    const empty = maker.make({ batches: [], seal: true })
+    const next = maker.make({ batches: [2], seal: true })
+    const kept = readFileSync(next.path)
+    unlinkSync(empty.path)
+    expect(await salvaged()).toMatchObject({ segments: 3, entries: 4, lost: [], salvaged: [] })
+    expect(readFileSync(next.path).equals(kept)).toBe(true)
+    expect(nodeDisk.list(directory)).toContain(basename(empty.path))
+  })
+
+  test.each([['sealed', { batches: [5], seal: true }], ['open', { batches: [5], settle: true }]])('keeps of the newest segment what the one before it does not have: %s', async (_what, plan) => {
+    const first = maker.make({ batches: [5], seal: true })
+    maker.make({ ...plan, previous: { ...first, lastSequence: 3 } })
+    expect(await salvaged()).toMatchObject({ segments: 2, entries: 8, lastSequence: 8, lost: [] })
+    expect(await readSequences(directory)).toEqual(upTo(8))
+  })
+
+  test('goes no further in a damaged segment than to where the next one that tells it begins', async () => {
+    const [, second, third] = [2, 3, 4, 2].map((count) => maker.make({ batches: [count], seal: true })) as [unknown, MadeSegment, MadeSegment]
+    damage(second.path, (bytes) => bytes.subarray(0, bytes.length - 30))
+    damage(third.path, (bytes) => Buffer.alloc(bytes.length, 'garbage '))
+    expect((await salvaged()).lost).toMatchObject([{ firstSequence: 6, lastSequence: 9, file: second.path }])
+    expect(await readSequences(directory)).toEqual([1, 2, 3, 4, 5, 10, 11])
+  })
+
+  test('keeps what was before a damaged segment and behind it', async () => {
+    const [, second] = [2, 3, 2].map((count) => maker.make({ batches: [count], seal: true })) as [unknown, MadeSegment]
+    damage(second.path, (bytes) => bytes.subarray(0, offsetOfEntry(second.path, 5)))
+    const { lost, salvaged: copies } = await salvaged()
+    expect([lost.map(({ firstSequence, lastSequence }) => [firstSequence, lastSequence]), copies.map((copy) => basename(copy))]).toEqual([[[5, 5]], [`${basename(second.path)}.1`]])
+    expect(await readSequences(directory)).toEqual([1, 2, 3, 4, 6, 7])
   })
 })
