@@ -5,13 +5,14 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Disk, DiskFile } from '../../dist/src/disk/disk.js'
 import { nodeDisk } from '../../dist/src/disk/node-disk.js'
 import { decodeSegmentHeader, encodeSegmentHeader, tailHeader, type SegmentHeader } from '../../dist/src/format/segment-layout.js'
-import { encodeIndex } from '../../dist/src/format/index-layout.js'
+import { encodeIndex, type IndexEntry, type SparseIndex } from '../../dist/src/format/index-layout.js'
 import { parseSegmentName } from '../../dist/src/format/segment-name.js'
 import { relativeTicks, tickBase, ticksFromMs } from '../../dist/src/format/ticks.js'
 import { recover } from '../../dist/src/recovery/recover.js'
 import { verifyDirectory, verifyLog, type VerifyReport } from '../../dist/src/recovery/verify.js'
 import { readIndex } from '../../dist/src/segment/sealed-index.js'
 import { below, runSeed, seededRandom } from '../model/random.js'
+import { SegmentMaker } from './made-segments.js'
 import { frameOf, offsetOfEntry, segmentFiles, sizeOf, writeLog } from './written-log.js'
 
 let directory: string
@@ -217,11 +218,7 @@ describe('damage is named exactly', () => {
     const [file] = segmentFiles(directory)
     const index = indexOf(file!)
     const entries = index.entries.map((entry, number) => (number === 2 ? { ...entry, offset: entry.offset + 68 } : entry))
-    const ticks = (decodeSegmentHeader(readFileSync(file!).subarray(0, 128)) as SegmentHeader).lastTicks
-    edit(file!, (bytes) => {
-      const made = encodeIndex(parseSegmentName(basename(file!))!.uuid, { ...index, entries }, relativeTicks(ticks, tickBase(ticks)), tickBase(ticks))
-      bytes.set(made, bytes.length - made.length)
-    })
+    writeIndex(file!, { ...index, entries })
     const report = await verifyLog(directory)
     expect(report).toMatchObject({ status: 'corrupt', damages: [{ reason: expect.stringContaining(`index says that entry ${entries[2]!.sequence}`) }] })
   })
@@ -233,17 +230,51 @@ describe('damage is named exactly', () => {
     expect(await verifyLog(directory)).toMatchObject({ status: 'corrupt', damages: [{ reason: expect.stringContaining('entry count 39'), offset: 0 }] })
   })
 
+  test.each<[string, (header: SegmentHeader) => Partial<SegmentHeader>, number | undefined]>([
+    ['first timestamp', ({ firstTicks }) => ({ firstTicks: firstTicks + 1n }), undefined],
+    ['last timestamp', ({ lastTicks }) => ({ lastTicks: lastTicks - 1n }), undefined],
+    ['last sequence', () => ({ lastSequence: 39, entryCount: 39 }), undefined],
+    ['last sequence', () => ({ lastSequence: 41, entryCount: 40 }), 41],
+  ])('a header that says another %s', async (what, lie, lost) => {
+    writeLog(directory, { segments: [[40]] })
+    const [file] = segmentFiles(directory)
+    edit(file!, (bytes) => {
+      const header = decodeSegmentHeader(bytes.subarray(0, 128)) as SegmentHeader
+      bytes.set(encodeSegmentHeader({ ...header, ...lie(header) }))
+    })
+    const { damages, status } = await verifyLog(directory)
+    expect(status).toBe('corrupt')
+    expect(damages).toContainEqual({ file, offset: 0, reason: expect.stringContaining(`its header says ${what}`), firstSequence: lost, lastSequence: lost })
+    expect(damages.every(({ reason }) => reason.startsWith(`its header says ${what}`) || reason.startsWith('its header says entry count'))).toBe(true)
+  })
+
+  test.each<[string, (entry: IndexEntry) => Partial<IndexEntry>]>([
+    ['sequence', ({ sequence }) => ({ sequence: sequence + 1 })], ['timestamp', ({ ticks }) => ({ ticks: ticks + 1n })], ['offset', ({ offset }) => ({ offset: offset + 1 })],
+  ])('an index in which one entry has another %s', async (_what, lie) => {
+    writeLog(directory, { segments: [[4000]] })
+    const [file] = segmentFiles(directory)
+    const index = indexOf(file!)
+    const entries = index.entries.map((entry, number) => (number === 2 ? { ...entry, ...lie(entry) } : entry))
+    writeIndex(file!, { ...index, entries })
+    const reason = `its index says that entry ${entries[2]!.sequence} is at byte ${entries[2]!.offset}`
+    expect((await verifyLog(directory)).damages).toMatchObject([{ file, reason, firstSequence: undefined, lastSequence: undefined }])
+  })
+
+  test('an index that names older cursors than there are', async () => {
+    const { path } = new SegmentMaker(directory).make({ batches: [2, 2], seal: true, cursors: [{ name: 'reader', sequence: 2, epoch: 0 }] })
+    const index = indexOf(path)
+    expect(index.cursorTrailerOffset).toBe(index.lastTrailerOffset)
+    writeIndex(path, { ...index, cursorTrailerOffset: 128 })
+    expect((await verifyLog(directory)).damages).toMatchObject([{ file: path, reason: 'its index names other trailers than are there' }])
+  })
+
   test('an index that says that an entry is where the last trailer stands', async () => {
     writeLog(directory, { segments: [[4000]] })
     const [file] = segmentFiles(directory)
     const index = indexOf(file!)
     const last = index.entries.at(-1)!
     const entries = [...index.entries.slice(0, -1), { ...last, offset: index.lastTrailerOffset + 8 }]
-    edit(file!, (bytes) => {
-      const { lastTicks } = decodeSegmentHeader(bytes.subarray(0, 128)) as SegmentHeader
-      const made = encodeIndex(parseSegmentName(basename(file!))!.uuid, { ...index, entries }, relativeTicks(lastTicks, tickBase(lastTicks)), tickBase(lastTicks))
-      bytes.set(made, bytes.length - made.length)
-    })
+    writeIndex(file!, { ...index, entries })
     const reason = `its index says that entry ${last.sequence} is at byte ${index.lastTrailerOffset + 8}`
     expect(await verifyLog(directory)).toMatchObject({ status: 'corrupt', damages: [{ reason, firstSequence: undefined, lastSequence: undefined }] })
   })
@@ -252,12 +283,7 @@ describe('damage is named exactly', () => {
     writeLog(directory, { segments: [[10, 10, 10]] })
     const [file] = segmentFiles(directory)
     const index = indexOf(file!)
-    edit(file!, (bytes) => {
-      const { lastTicks } = decodeSegmentHeader(bytes.subarray(0, 128)) as SegmentHeader
-      const second = bytes.indexOf('CMT!', offsetOfEntry(file!, 5)) - 24
-      const made = encodeIndex(parseSegmentName(basename(file!))!.uuid, { ...index, [field]: second }, relativeTicks(lastTicks, tickBase(lastTicks)), tickBase(lastTicks))
-      bytes.set(made, bytes.length - made.length)
-    })
+    writeIndex(file!, { ...index, [field]: readFileSync(file!).indexOf('CMT!', offsetOfEntry(file!, 5)) - 24 })
     const report = await verifyLog(directory)
     expect(report).toMatchObject({ status: 'corrupt', damages: [{ firstSequence: undefined, lastSequence: undefined }] })
     if (field === 'lastTrailerOffset') expect(report.damages[0]!.reason).toBe('its index names other trailers than are there')
@@ -273,6 +299,7 @@ describe('damage is named exactly', () => {
     })
     const report = await verifyLog(directory)
     expect(report.status).toBe('corrupt')
+    expect(report.damages.map(({ reason }) => reason)).toContain('its header says first sequence 1, its frames say undefined')
     const lost = report.damages.filter((damage) => damage.firstSequence !== undefined)
     expect(lost.map(({ firstSequence, lastSequence }) => [firstSequence, lastSequence])).toEqual([[1, 10]])
   })
@@ -300,6 +327,15 @@ describe('damage is named exactly', () => {
     expect(refusalOf(directory)).toEqual({ file, offset, firstSequence: 4, lastSequence: 4 })
   })
 })
+
+/** Puts another index there, of the same length. */
+function writeIndex(file: string, index: SparseIndex): void {
+  edit(file, (bytes) => {
+    const { lastTicks } = decodeSegmentHeader(bytes.subarray(0, 128)) as SegmentHeader
+    const made = encodeIndex(parseSegmentName(basename(file))!.uuid, index, relativeTicks(lastTicks, tickBase(lastTicks)), tickBase(lastTicks))
+    bytes.set(made, bytes.length - made.length)
+  })
+}
 
 function indexOf(file: string): NonNullable<ReturnType<typeof readIndex>> {
   const open = nodeDisk.open(file, 'read')
