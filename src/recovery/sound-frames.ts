@@ -38,16 +38,20 @@ export interface ResumePoint {
   readonly sequence: number
 }
 
-/** The sound frames of a segment with sequences from `from` to `to`, in order. Blocks. */
+/**
+ * The sound frames of a segment with sequences from `from` to `to`, in order, and the cursors in its trailers: also in those that follow
+ * on the last of these frames, as the newest cursors mostly do. Blocks.
+ */
 export function* walkSound(segment: WalkedSegment, from: number, to: number): Generator<SoundPiece, void, undefined> {
   const budget = { bytes: 8 * segment.fileBytes }
   let next = from
   let lastTicks = 0n
   let window = new FrameWindow(SEGMENT_HEADER_BYTES, segment.fileBytes, BLOCK_BYTES)
-  while (window.offset < segment.fileBytes && next <= to) {
+  while (window.offset < segment.fileBytes) {
     const size = checkBlocking(window, segment.file)
     if (typeof size === 'number') {
       const piece = pieceAt(window, size, segment.uuid)
+      if (next > to && piece !== undefined && piece.kind !== 'cursors') return
       const isInOrder = piece !== undefined && (piece.kind === 'cursors' || (piece.first >= next && piece.last <= to))
       if (isInOrder && !(piece.kind === 'entry' && piece.ticks < lastTicks)) {
         yield piece
@@ -57,7 +61,7 @@ export function* walkSound(segment: WalkedSegment, from: number, to: number): Ge
       window.advance(size)
       continue
     }
-    const resume = soundAfter(segment, window.offset, next, to, budget)
+    const resume = next > to ? undefined : soundAfter(segment, window.offset, next, to, budget)
     if (resume === undefined) return
     window = new FrameWindow(resume.offset, segment.fileBytes, BLOCK_BYTES)
   }

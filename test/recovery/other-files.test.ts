@@ -41,6 +41,29 @@ test('a sealed file without trailers, from elsewhere, is read', async () => {
   expect(await readSequences(directory)).toEqual(upTo(5))
 })
 
+test('what recovery goes on from: which segments are its own, the newest and its time, all entries and bytes', () => {
+  const path = writeForeign(1, 5)
+  const own = new SegmentMaker(directory)
+  const foreign = { path, uuid: parseSegmentName(basename(path))!.uuid, firstSequence: 1, lastSequence: 5, ends: [] }
+  const made = [own.make({ batches: [2], seal: true, previous: foreign }), own.make({ batches: [3], seal: true })]
+  const recovered = recover(nodeDisk, directory)
+  expect(recovered.segments.map((segment) => [segment.path, segment.firstSequence, segment.lastSequence, segment.isOwn])).toEqual([
+    [path, 1, 5, false], [made[0]!.path, 6, 7, true], [made[1]!.path, 8, 10, true],
+  ])
+  const bytes = [path, ...made.map((segment) => segment.path)].map((file) => readFileSync(file).length)
+  expect(recovered.segments.map((segment) => segment.bytes)).toEqual(bytes)
+  expect(recovered.report).toMatchObject({ segments: 3, entries: 10, bytes: bytes.reduce((sum, each) => sum + each), lastSequence: 10, cleanClose: true, cuts: [], lost: [], salvaged: [] })
+  expect(Buffer.compare(recovered.previousUuid, made[1]!.uuid)).toBe(0)
+  expect(recovered.lastCreatedMs).toBe(parseSegmentName(basename(made[1]!.path))!.createdMs)
+  expect(recovered.report.durationMs).toBeLessThan(60_000)
+})
+
+test('an empty directory is recovered as an empty log', () => {
+  const { previousUuid, ...recovered } = recover(nodeDisk, directory)
+  expect(recovered).toMatchObject({ segments: [], nextSequence: 1, lastTicks: 0n, cursors: [], lastCreatedMs: 0, report: { segments: 0, entries: 0, bytes: 0, cleanClose: true } })
+  expect([...previousUuid]).toEqual(Array.from({ length: 16 }, () => 0))
+})
+
 test('a file from elsewhere is never changed: the log goes on in a segment of its own', async () => {
   const path = writeForeign(1, 5)
   const before = readFileSync(path)

@@ -1,16 +1,17 @@
 /** What a salvage or a repair keeps of a damaged segment, frame by frame, and what it makes of segments that do not fit together. */
 
-import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, unlinkSync } from 'node:fs'
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { nodeDisk } from '../../dist/src/disk/node-disk.js'
 import { encodeRange } from '../../dist/src/format/control-layout.js'
-import { createSegmentName, parseSegmentName } from '../../dist/src/format/segment-name.js'
+import { createSegmentName, parseSegmentName, spareName } from '../../dist/src/format/segment-name.js'
 import { absoluteTicks, relativeTicks, tickBase, ticksFromMs } from '../../dist/src/format/ticks.js'
 import { readLog, repairLog, verifyLog } from '../../dist/src/index.js'
 import { rebuildSegment } from '../../dist/src/recovery/rebuild.js'
 import { recover, type RecoveryReport } from '../../dist/src/recovery/recover.js'
+import { readIndex } from '../../dist/src/segment/sealed-index.js'
 import { Tail } from '../../dist/src/segment/tail.js'
 import { damage, flip, readSequences, SegmentMaker, upTo, type MadeSegment } from './made-segments.js'
 import { dataOf, frameOf, offsetOfEntry, segmentFiles, writeLog } from './written-log.js'
@@ -86,7 +87,12 @@ describe('a segment that is rebuilt', () => {
     expect(lost).toMatchObject([{ firstSequence: 50, lastSequence: 50, file }])
     expect(readFileSync(copies[0]!).equals(damaged)).toBe(true)
     expect(after).toMatchObject({ status: 'sound', entries: 119, lastSequence: 120 })
-    expect(count(file!, 'CMT!')).toBeGreaterThan(4)
+    // A trailer each 256 KiB, beside the first one and that for the cursors; index entries at least 64 KiB apart.
+    expect(count(file!, 'CMT!')).toBe(7)
+    const rebuilt = nodeDisk.open(file!, 'read')
+    const { entries } = readIndex(rebuilt, rebuilt.size(), parseSegmentName(basename(file!))!.uuid)!
+    rebuilt.close()
+    expect([entries.length, entries[0]!.sequence, entries.every(({ offset }, at) => at === 0 || offset - entries[at - 1]!.offset >= 65_536)]).toEqual([14, 1, true])
     const seen: number[] = []
     for await (const { sequence, data } of readLog(directory, { fromSequence: 49 })) {
       expect(dataOf(sequence, 10_000).equals(data)).toBe(true)
@@ -104,6 +110,7 @@ describe('a segment that is rebuilt', () => {
     expect([count(path, 'ABT!'), count(path, 'GAP!')]).toEqual([1, 1])
     flip(path, offsetOfEntry(path, 1) + 25)
     expect(await repairedLoss()).toEqual([[1, 1]])
+    expect(nodeDisk.list(join(directory, 'salvage')).sort()).toEqual([1, 2].map((number) => `${basename(path)}.${number}`))
     expect([count(path, 'ABT!'), count(path, 'GAP!')]).toEqual([1, 2])
     expect(await contents()).toEqual([[5, 'entry 5'], [6, 'entry 6']])
   })
@@ -176,6 +183,22 @@ describe('a segment that is rebuilt', () => {
 })
 
 describe('a salvage', () => {
+  test('keeps the cursors that stand in a damaged segment alone', async () => {
+    const cursors = [{ name: 'uploader', sequence: 2, epoch: 0 }]
+    const { path } = maker.make({ batches: [2, 2], seal: true, cursors })
+    flip(path, readFileSync(path).length - 30)
+    expect((await salvaged()).lost).toEqual([])
+    expect(recover(nodeDisk, directory)).toMatchObject({ cursors, nextSequence: 5 })
+  })
+
+  test('takes no notice of what an interrupted one has left', async () => {
+    const { path } = maker.make({ batches: [2, 2], seal: true })
+    flip(path, readFileSync(path).length - 30)
+    writeFileSync(join(directory, spareName(parseSegmentName(basename(path))!)), 'half a segment')
+    expect((await salvaged()).lost).toEqual([])
+    expect(nodeDisk.list(directory).sort()).toEqual([basename(path), 'salvage'])
+  })
+
   test('seals a sound segment that was left open, and mends the one behind it', async () => {
     const first = maker.make({ batches: [2, 2] })
     const second = maker.make({ batches: [2, 2], settle: true })
