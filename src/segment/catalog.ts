@@ -75,8 +75,9 @@ export class Catalog {
       throw error
     }
     try {
+      const found = readHeader(file)
       const fileBytes = file.size()
-      const header = believed(readHeader(file), file, fileBytes, name.uuid)
+      const header = believed(found, file, fileBytes, name.uuid)
       if (header === undefined) return undefined
       const entry = { name, path, header, fileBytes }
       if (header.sealed) this.#sealed.set(name.name, entry)
@@ -89,9 +90,10 @@ export class Catalog {
   /** The segment as its open file says now: a tail may have been sealed since, and even removed. */
   refresh(entry: CatalogEntry, file: DiskFile): CatalogEntry {
     if (entry.header.sealed) return entry
-    const fileBytes = file.size()
     const header = readHeader(file)
     if (typeof header === 'string' || !header.sealed) return entry
+    // After the header: of a sealed one the size stays. The header may be another segment's.
+    const fileBytes = file.size()
     return { ...entry, header: believed(header, file, fileBytes, entry.name.uuid) ?? entry.header, fileBytes }
   }
 
