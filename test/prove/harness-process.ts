@@ -8,6 +8,8 @@ import type { ProveResult } from './harness.js'
 import type { HarnessOrder } from './run-harness.js'
 
 const AT_ONCE = 2
+/** What a harness that has taken too long has for taking back what it did. */
+const GRACE_MS = 10_000
 const RUNNER = fileURLToPath(new URL('./run-harness.ts', import.meta.url))
 
 /** The build that ships. */
@@ -25,7 +27,12 @@ export async function runInChild(order: HarnessOrder, say: (line: string) => voi
   const child = spawn(process.execPath, ['--import', 'tsx', RUNNER, JSON.stringify(order)], { stdio: ['ignore', 'pipe', 'inherit'] })
   const exit = new Promise<number | null>((resolve) => child.once('exit', resolve))
   let isLate = false
-  const timer = limitMs === undefined ? undefined : setTimeout(() => (isLate = child.kill('SIGTERM')), limitMs)
+  const end = (): void => {
+    isLate = child.kill('SIGTERM')
+    // One that never comes to look for signals takes nothing back.
+    timer = setTimeout(() => child.kill('SIGKILL'), GRACE_MS)
+  }
+  let timer = limitMs === undefined ? undefined : setTimeout(end, limitMs)
   let last = ''
   for await (const line of createInterface({ input: child.stdout })) {
     if (line.startsWith('{')) last = line

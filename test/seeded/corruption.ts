@@ -24,7 +24,10 @@ export const BUGS: readonly SeededBug[] = [
   },
   {
     name: 'the index of a sealed segment is not looked at', caughtBy,
-    patches: [{ file: 'recovery/verdict.js', from: 'if (segment.sealed?.index === undefined)', to: 'if (false)' }],
+    patches: [
+      { file: 'recovery/verdict.js', from: 'if (segment.sealed?.index === undefined)', to: 'if (false)' },
+      { file: 'recovery/verdict.js', from: 'segment.sealed.index.cursorTrailerOffset', to: '(segment.sealed.index?.cursorTrailerOffset ?? 0)' },
+    ],
   },
   {
     name: 'the size of a sealed segment is not looked at', caughtBy,
