@@ -12,7 +12,7 @@ import { queueFaults } from './queue-kill.js'
 const QUICK_CUTS = 150
 const LONG_CUTS = 2000
 /** A seeded bug should not need more. */
-const SEEDED_CUTS = 40
+const SEEDED_CUTS = 150
 
 /** There is one case: one log lives through all cuts. A control comes first: a cut that takes nothing would show nothing. */
 export async function run({ seed, long, stopAtFirst, directory, say }: ProveOptions): Promise<ProveResult> {

@@ -42,10 +42,6 @@ const POWER_BUGS: readonly Bug[] = [
   { name: 'power: batches are acknowledged before they are synced', patches: [{ file: WRITER, from: SYNC, to: `this.#noteSynced(this.#written); ${SYNC}` }] },
   { name: 'power: every other batch is synced', patches: [{ file: WRITER, from: SYNC, to: `if (this.#written % 2 === 0) ${SYNC}` }] },
   { name: 'power: uploaded files are not synced', patches: [{ file: 'log/file-upload.js', from: 'await file.syncAsync();', to: '' }] },
-  {
-    name: 'power: cursors are told durable before the sync',
-    patches: [{ file: 'writer/cursor-keeper.js', from: 'this.#taken = undefined;\n    }', to: 'this.#taken = undefined;\n        this.noteSynced();\n    }' }],
-  },
 ]
 
 const FAILING_SYNC_BUGS: readonly Bug[] = [
