@@ -602,6 +602,7 @@ export class MemoryDisk implements Disk {
 
     read(buffer: Uint8Array, offset: number): number {
       this.#requireOpen('read')
+      if (offset < 0) throw new RangeError(`a read at byte ${offset} of ${this.path}`)
       return this.#inode.read(buffer, offset)
     }
 

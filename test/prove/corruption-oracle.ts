@@ -135,7 +135,9 @@ function howHealed({ segment, bytes, intact, end, lost, isGone }: Opening): Pick
   // In a file that held another segment before, and says so, anything may stand behind the end.
   const isRecycled = segment.isRecycled && isHeaderIntact
   if (lost.length === 0) {
-    const mayHaveBeen = cutAt === undefined || (!isZero && !isRecycled) ? undefined : false
+    // What nobody wrote there may look like the beginning of a batch.
+    const isForeign = !isRecycled || bytes.length > segment.bytes.length
+    const mayHaveBeen = cutAt === undefined || (!isZero && isForeign) ? undefined : false
     return { how: isHeaderIntact ? 'behind the end' : 'header written again', cutAt, mayHaveBeen }
   }
   if (isZero) return { how: 'gone without a trace', cutAt, mayHaveBeen: false }

@@ -1,5 +1,5 @@
 /**
- * Every bit flip, every length that a file may be cut to, every sector zeroed or garbled, in every file of a log: closed, or killed in four ways.
+ * Every bit flip, every length that a file may be cut to, every sector zeroed or garbled, bytes too many, in every file of a log: closed, or killed in four ways.
  * No case is accepted in silence, and none loses what is provably acknowledged.
  *
  * Each case runs recovery's own facts, verdicts and repair, and the reader. The facts of a file are a function of that file alone, and a verdict
@@ -38,6 +38,8 @@ const CHECKSUM_BYTES = 4
 /** Of each kind of outcome in each log, so many cases go through the public calls. */
 const SAMPLED = { quick: 4, long: 40 }
 const MAX_FAULTS = 200
+/** Where one fault is enough, one change of so many is tried before all are. */
+const STRIDE = 61
 
 /** What opening made of a case. */
 export type Outcome =
@@ -63,6 +65,7 @@ class Corruption {
   readonly #faults: Fault[] = []
   readonly #counts = new Map<string, Map<string, number>>()
   readonly #samples = new Map<string, { seen: number; readonly kept: DiskCase[] }>()
+  #sampled: number = SAMPLED.quick
   #cases = 0
   #faultCount = 0
 
@@ -81,22 +84,32 @@ class Corruption {
   async tryAll(): Promise<void> {
     const bytes = this.#logs[0]!.segments.reduce((sum, segment) => sum + segment.bytes.length, 0)
     this.#options.say(`${this.#logs.length} logs of about ${bytes} bytes, ${this.#logs[0]!.last} entries in ${this.#logs[0]!.segments.length} segments`)
+    for (const stride of this.#options.stopAtFirst ? [STRIDE, 1] : [1]) {
+      this.#sampled = stride > 1 ? 1 : this.#options.long ? SAMPLED.long : SAMPLED.quick
+      await this.#tryEach(stride)
+      this.#report()
+      // What is found already needs no second witness.
+      if (this.#faultCount > 0) return
+      await this.#tryOnDisk([...this.#samples.values()].flatMap(({ kept }) => kept))
+      if (this.#faultCount > 0) return
+    }
+  }
+
+  /** One change of so many, of every file. */
+  async #tryEach(stride: number): Promise<void> {
     const segments = new Map<KnownSegment, number>(this.#logs.flatMap((log) => log.segments.map((segment, index) => [segment, index] as const)))
     // The tails first: most is decided there.
     for (const [segment, index] of [...segments].reverse()) {
       const logs = this.#logs.filter((log) => log.segments[index] === segment)
       let number = 0
       // What is found by then is enough to begin with.
-      if (this.#faultCount >= MAX_FAULTS) break
+      if (this.#faultCount >= MAX_FAULTS) return
       for (const change of changesOf(segment.bytes, this.#garbage(segment), this.#flipsOf(segment))) {
-        await this.#try(segment, index, change, number++ % IN_OTHER_LOGS === 0 ? logs : logs.slice(0, 1))
+        if (number++ % stride > 0) continue
+        await this.#try(segment, index, change, number % IN_OTHER_LOGS === 0 ? logs : logs.slice(0, 1))
+        if (this.#options.stopAtFirst && this.#faultCount > 0) return
       }
     }
-    this.#report()
-    // What is found already needs no second witness.
-    if (this.#faultCount > 0) return
-    const chosen = [...this.#samples.values()].flatMap(({ kept }) => kept)
-    await this.#tryOnDisk(chosen)
   }
 
   /** One case by its name: log/index of the segment/change. */
@@ -234,9 +247,8 @@ class Corruption {
     const sample = this.#samples.get(kind) ?? { seen: 0, kept: [] }
     this.#samples.set(kind, sample)
     const place = below(this.#random, ++sample.seen)
-    const limit = this.#options.long ? SAMPLED.long : SAMPLED.quick
-    if (sample.kept.length < limit) sample.kept.push(diskCase)
-    else if (place < limit) sample.kept[place] = diskCase
+    if (sample.kept.length < this.#sampled) sample.kept.push(diskCase)
+    else if (place < this.#sampled) sample.kept[place] = diskCase
   }
 
   #report(): void {

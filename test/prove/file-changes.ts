@@ -8,7 +8,7 @@ const SECTOR_BYTES = 512
 /** One change. `name` is short, and tells it to {@link changeOf}. */
 export interface FileChange {
   readonly name: string
-  /** The range that is not as it was, and what stands there now: nothing where the file was cut. */
+  /** The range that is not as it was, and what stands there now: nothing where the file was cut. It may go beyond the end that the file had. */
   readonly offset: number
   readonly bytes: Buffer | undefined
 }
@@ -28,7 +28,10 @@ export function makeGarbage(random: Random, file: Buffer): Garbage {
   return { sectors: [noise(), noise(), Buffer.alloc(SECTOR_BYTES, 0xff), elsewhere(0), elsewhere(0.5)] }
 }
 
-/** Every bit flipped that `isFlipped` accepts, every length cut to, every sector zeroed, every sector with each garbage. */
+/**
+ * Every bit flipped that `isFlipped` accepts, every length cut to, every sector zeroed, every sector with each garbage; and the file made longer: by
+ * each garbage, by zeros, and by its own last bytes once more, of each number up to a sector.
+ */
 export function* changesOf(file: Buffer, garbage: Garbage, isFlipped: (bit: number) => boolean): Generator<FileChange, void> {
   for (let bit = 0; bit < file.length * 8; bit++) if (isFlipped(bit)) yield flip(file, bit)
   for (let length = 0; length < file.length; length++) yield cut(length)
@@ -36,6 +39,8 @@ export function* changesOf(file: Buffer, garbage: Garbage, isFlipped: (bit: numb
     yield overwrite(file, `zero:${sector}`, sector, Buffer.alloc(SECTOR_BYTES))
     for (const [number, bytes] of garbage.sectors.entries()) yield overwrite(file, `garbage:${sector}:${number}`, sector, bytes)
   }
+  for (const number of [...garbage.sectors.keys(), garbage.sectors.length]) yield longer(file, garbage, number)
+  for (let length = 1; length <= SECTOR_BYTES && length <= file.length; length++) yield again(file, length)
 }
 
 /** The change of that name. */
@@ -45,13 +50,16 @@ export function changeOf(file: Buffer, garbage: Garbage, name: string): FileChan
   if (kind === 'cut') return cut(Number(first))
   if (kind === 'zero') return overwrite(file, name, Number(first), Buffer.alloc(SECTOR_BYTES))
   if (kind === 'garbage') return overwrite(file, name, Number(first), garbage.sectors[Number(second)]!)
+  if (kind === 'longer') return longer(file, garbage, Number(first))
+  if (kind === 'again') return again(file, Number(first))
   throw new Error(`no such change: ${name}`)
 }
 
 /** The file after the change. */
 export function changed(file: Buffer, { offset, bytes }: FileChange): Buffer {
   if (bytes === undefined) return file.subarray(0, offset)
-  const whole = Buffer.from(file)
+  const whole = Buffer.alloc(Math.max(file.length, offset + bytes.length))
+  whole.set(file)
   whole.set(bytes, offset)
   return whole
 }
@@ -63,6 +71,14 @@ function flip(file: Buffer, bit: number): FileChange {
 
 function cut(length: number): FileChange {
   return { name: `cut:${length}`, offset: length, bytes: undefined }
+}
+
+function longer(file: Buffer, { sectors }: Garbage, number: number): FileChange {
+  return { name: `longer:${number}`, offset: file.length, bytes: sectors[number] ?? Buffer.alloc(SECTOR_BYTES) }
+}
+
+function again(file: Buffer, length: number): FileChange {
+  return { name: `again:${length}`, offset: file.length, bytes: file.subarray(file.length - length) }
 }
 
 function overwrite(file: Buffer, name: string, sector: number, bytes: Buffer): FileChange {

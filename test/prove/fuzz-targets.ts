@@ -72,6 +72,8 @@ function frameSeeds(code: Code): { readonly entries: Buffer[]; readonly controls
 
 function checkFrame(code: Code, input: Buffer): string | undefined {
   const view = viewOf(input)
+  const claimed = code.frameSize(view, 0, input.length, input.length)
+  if (typeof claimed === 'number' && !(claimed >= code.FRAME_OVERHEAD && claimed <= input.length)) return `a frame claims ${claimed} bytes, where ${input.length} are left`
   const size = code.checkFrame(input, view, 0, input.length, input.length)
   if (typeof size !== 'number') return undefined
   if (size > input.length) return `a frame of ${size} bytes in ${input.length}`
@@ -117,6 +119,7 @@ function checkIndexFile(code: Code, input: Buffer): string | undefined {
   const fileBytes = FILE_OFFSET + input.length
   let isTooLarge = false
   const read = (buffer: Uint8Array, offset: number): number => {
+    if (offset < 0) throw new RangeError(`a read at byte ${offset}`)
     isTooLarge ||= buffer.length > fileBytes
     const count = Math.max(0, Math.min(buffer.length, fileBytes - offset))
     for (let at = 0; at < count; at++) buffer[at] = input[offset + at - FILE_OFFSET] ?? 0
@@ -161,6 +164,7 @@ function mutateDeadLetter(bytes: Buffer, random: Random, other: Buffer): Buffer 
 function checkDeadLetter(code: Code, input: Buffer): string | undefined {
   const letter = code.decodeDeadLetter(input)
   if (letter === undefined) return undefined
+  if (input.readUInt32LE(4) > input.length - DEAD_HEAD_BYTES) return 'a description that reaches beyond its entry'
   const { consumer, sequence, timestamp, attempts, error, data } = letter
   const texts = [consumer, error.name, error.message, error.code ?? '', error.stack ?? '']
   if (texts.some((text) => typeof text !== 'string')) return 'a dead letter with a text that is none'

@@ -8,7 +8,8 @@ import type { ProveResult } from './harness.js'
 import type { HarnessOrder } from './run-harness.js'
 
 const AT_ONCE = 2
-const GRACE_MS = 3000
+/** What a harness that has taken too long has for taking back what it did. */
+const GRACE_MS = 10_000
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const
 const RUNNER = fileURLToPath(new URL('./run-harness.ts', import.meta.url))
 

@@ -74,6 +74,8 @@ export function knownLogs(code: Code, seed: number, { segments, segmentBytes }: 
   const young = maker.fork('young', (tail) => tail.batch())
   const settled = maker.fork('settled', (tail) => {
     tail.fill(segmentBytes)
+    // What its mark proves is then one entry more than the batches before it hold.
+    tail.batch(1)
     tail.settle()
   })
   const unsettled = maker.fork('unsettled', (tail) => tail.fill(segmentBytes))
@@ -190,14 +192,14 @@ export class TailMaker {
   }
 
   /** A batch of a few entries, here and there one whose producer died; every third trailer or so carries cursors. */
-  batch(): void {
+  batch(entries = 1 + below(this.#random, 6)): void {
     const random = this.#random
     const first = this.state.entries.length + 1
     const start = this.#tail.endOffset
     const buffers: Uint8Array[] = []
     const marks: { sequence: number; ticks: bigint; batchOffset: number }[] = []
     let bytes = 0
-    for (let left = 1 + below(random, 6); left > 0; left--) {
+    for (let left = entries; left > 0; left--) {
       const sequence = this.state.entries.length + 1
       const isAborted = below(random, 12) === 0
       const frame = isAborted ? this.#abort(sequence) : this.#entry(sequence)
@@ -218,8 +220,7 @@ export class TailMaker {
   #entry(sequence: number): Uint8Array {
     const code = this.#code
     const ticks = this.state.ticks + BigInt(below(this.#random, 20_000))
-    // Some are empty, most are short, some are longer than a sector.
-    const data = Buffer.from(Uint8Array.from({ length: below(this.#random, 1 << below(this.#random, 11)) }, () => below(this.#random, 256)))
+    const data = Buffer.from(Uint8Array.from({ length: this.#dataBytes() }, () => below(this.#random, 256)))
     const frame = Buffer.alloc(code.FRAME_OVERHEAD + data.length)
     const view = new DataView(frame.buffer, frame.byteOffset, frame.length)
     const base = code.tickBase(ticks)
@@ -228,6 +229,15 @@ export class TailMaker {
     code.sealFrame(frame, view, 0, data.length)
     this.state = { ...this.state, ticks, entries: [...this.state.entries, { sequence, ticks, data }] }
     return frame
+  }
+
+  /**
+   * Some are empty, most are short, some are longer than a sector. Of many the whole frame is a power of two: then the length of the frame before leads, with
+   * one bit flipped, right over it.
+   */
+  #dataBytes(): number {
+    const random = this.#random
+    return below(random, 3) === 0 ? (1 << 5 + below(random, 4)) - this.#code.FRAME_OVERHEAD : below(random, 1 << below(random, 11))
   }
 
   #abort(sequence: number): Uint8Array {

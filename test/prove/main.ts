@@ -4,7 +4,8 @@
  * The last lines are a table: harness, cases, seconds, faults found, seed. Exits with 1 if anything was found, or a harness failed. What a fault
  * left on disk stays, and the command that shows it again is printed.
  *
- * With `--seeded` each harness is given copies of the library with a bug in it (test/seeded), and must find it: the table tells which did.
+ * With `--seeded` each harness is given copies of the library with a bug in it (test/seeded), and must find it: the table tells which did. With
+ * `--bug TEXT` only those bugs are tried whose names hold the text.
  */
 
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -21,6 +22,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     long: { type: 'boolean', default: false }, seeded: { type: 'boolean', default: false }, seed: { type: 'string' }, case: { type: 'string' },
+    bug: { type: 'string' },
   },
 })
 
@@ -35,7 +37,8 @@ const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : N
 const chosen = choose(positionals)
 if (!Number.isSafeInteger(seed)) fail(`--seed: expected an integer, got ${values.seed}`)
 if (values.case !== undefined && (chosen.length !== 1 || values.seeded)) fail('--case needs the name of one harness, and none of its seeded bugs')
-process.exitCode = await (values.seeded ? proveSeeded(positionals, seed) : prove()) ? 0 : 1
+if (values.bug !== undefined && !values.seeded) fail('--bug goes with --seeded')
+process.exitCode = await (values.seeded ? proveSeeded({ names: positionals, text: values.bug ?? '', seed }) : prove()) ? 0 : 1
 
 async function prove(): Promise<boolean> {
   const rows = await forAll(chosen, (entry) => entry, runOne)

@@ -75,7 +75,7 @@ async function runChunk(options: ProveOptions, code: Build, chunk: number, chose
     rmSync(root, { recursive: true, force: true })
   })
   const outcome = await fc.check(property, {
-    seed: options.seed + chunk, numRuns: CHUNK, timeout: PROGRAM_MS, ...(chosen !== undefined && { path: chosen.path, endOnFailure: true }),
+    seed: options.seed + chunk, numRuns: CHUNK, timeout: PROGRAM_MS, endOnFailure: options.stopAtFirst, ...(chosen !== undefined && { path: chosen.path, endOnFailure: true }),
   })
   if (!outcome.failed) return { programs: outcome.numRuns }
   const [program, list] = outcome.counterexample!

@@ -81,12 +81,13 @@ function sealHeader(bytes: Buffer): void {
   if (bytes.length >= HEADER_BYTES) bytes.writeUInt32LE(crc32(bytes.subarray(0, HEADER_BYTES - CHECKSUM_BYTES)), HEADER_BYTES - CHECKSUM_BYTES)
 }
 
-/** Text behind a marker of `markerBytes`: words of JSON put in, or a value of the object replaced. */
+/** Text behind a marker of `markerBytes`: words of JSON put in, or in place of a value of the object, or of all. */
 export function mutateText(bytes: Buffer, random: Random, other: Buffer, markerBytes: number): Buffer {
-  const draw = below(random, 3)
+  const draw = below(random, 4)
   if (draw === 0) return mutate(bytes, random, other)
   const text = bytes.toString('utf8', markerBytes)
   const word = WORDS[below(random, WORDS.length)]!
+  if (draw === 3) return Buffer.concat([bytes.subarray(0, markerBytes), Buffer.from(word)])
   if (draw === 1) {
     const at = below(random, text.length + 1)
     return Buffer.concat([bytes.subarray(0, markerBytes), Buffer.from(text.slice(0, at) + word + text.slice(at + below(random, 8)))])

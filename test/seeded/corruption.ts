@@ -24,7 +24,10 @@ export const BUGS: readonly SeededBug[] = [
   },
   {
     name: 'the index of a sealed segment is not looked at', caughtBy,
-    patches: [{ file: 'recovery/verdict.js', from: 'if (segment.sealed?.index === undefined)', to: 'if (false)' }],
+    patches: [
+      { file: 'recovery/verdict.js', from: 'if (segment.sealed?.index === undefined)', to: 'if (false)' },
+      { file: 'recovery/verdict.js', from: 'segment.sealed.index.cursorTrailerOffset', to: '(segment.sealed.index?.cursorTrailerOffset ?? 0)' },
+    ],
   },
   {
     name: 'the size of a sealed segment is not looked at', caughtBy,
@@ -53,5 +56,25 @@ export const BUGS: readonly SeededBug[] = [
   {
     name: 'nobody is told that what was cut may have been acknowledged', caughtBy,
     patches: [{ file: 'recovery/recover.js', from: "isUnused ? 'stale' : scan.fault, !isUnused)", to: "isUnused ? 'stale' : scan.fault, false)" }],
+  },
+  {
+    name: 'frames behind a damaged length are not looked for', caughtBy,
+    patches: [{ file: 'recovery/sound-frames.js', from: 'return byMagic(segment, offset + 1, next, to, budget) ?? byLength;', to: 'return byLength;' }],
+  },
+  {
+    name: 'verify believes a sealed segment', caughtBy,
+    patches: [{ file: 'recovery/verify-sealed.js', within: 'findDamage', from: 'const header = facts.header;', to: 'return [];' }],
+  },
+  {
+    name: 'a salvage does not tell what it gave up', caughtBy,
+    patches: [{ file: 'recovery/salvage.js', from: /lost\.push\(\.\.\.rebuilt\.lost[^;]*;/, to: '' }],
+  },
+  {
+    name: 'a salvage does not tell of its copy', caughtBy,
+    patches: [{ file: 'recovery/salvage.js', from: 'copies.push(rebuilt.copy);', to: ';' }],
+  },
+  {
+    name: 'a salvage leaves no record of what it gave up', caughtBy,
+    patches: [{ file: 'recovery/rebuild.js', from: "builder.add({ kind: 'gap', first: builder.next, last: upTo });", to: ';' }],
   },
 ]

@@ -1,8 +1,11 @@
 /** Changes of the built code, for seeding bugs. */
 
-import { cpSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 /** One change of the text of a built file. */
 export interface Patch {
@@ -18,7 +21,9 @@ export interface Patch {
 /** Makes a copy of a build, its threads' entries included, that has these changes. `root` must not be there. */
 export function copyPatched(build: string, root: string, patches: readonly Patch[]): void {
   cpSync(build, root, { recursive: true })
-  writeFileSync(join(root, 'package.json'), '{ "type": "module" }')
+  // What it finds beside itself: the command line looks for both.
+  cpSync(join(ROOT, 'package.json'), join(root, 'package.json'))
+  symlinkSync(join(ROOT, 'node_modules'), join(root, 'node_modules'))
   for (const patch of patches) {
     const path = join(root, 'src', patch.file)
     writeFileSync(path, applyPatch(readFileSync(path, 'utf8'), patch))
