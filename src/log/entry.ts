@@ -2,6 +2,7 @@
 
 import { decodeFileInfo, EntryFile } from './entry-file.js'
 import { FRAME_DATA, FRAME_OVERHEAD, frameMs, frameTicks } from '../format/frame-layout.js'
+import { Block } from '../segment/block.js'
 
 /**
  * One entry of the log. It is the reader's to keep. Its bytes lie in the block that was read with it (256 KiB, or the entry
@@ -10,18 +11,16 @@ import { FRAME_DATA, FRAME_OVERHEAD, frameMs, frameTicks } from '../format/frame
 export class LogEntry {
   /** Its number: from 1, ascending. */
   readonly sequence: number
-  #block: Buffer
-  #view: DataView
+  #block: Block
   #offset: number
   readonly #size: number
   readonly #directory: string
   #data: Buffer | undefined
 
   /** `block` holds a checked frame of `size` bytes at `offset`, of the log in `directory`. */
-  constructor(sequence: number, block: Buffer, view: DataView, offset: number, size: number, directory: string) {
+  constructor(sequence: number, block: Block, offset: number, size: number, directory: string) {
     this.sequence = sequence
     this.#block = block
-    this.#view = view
     this.#offset = offset
     this.#size = size
     this.#directory = directory
@@ -29,13 +28,12 @@ export class LogEntry {
 
   /** Has the entries keep their own bytes, together, instead of the blocks that they were read in. What was taken of them before stays as it is. */
   static compact(entries: readonly LogEntry[]): void {
-    const block = Buffer.allocUnsafeSlow(entries.reduce((sum, entry) => sum + entry.#size, 0))
-    const view = new DataView(block.buffer, block.byteOffset, block.byteLength)
+    const bytes = entries.reduce((sum, entry) => sum + entry.#size, 0)
+    const block = new Block(Buffer.allocUnsafeSlow(bytes), bytes)
     let offset = 0
     for (const entry of entries) {
-      entry.#block.copy(block, offset, entry.#offset, entry.#offset + entry.#size)
+      entry.#block.bytes.copy(block.bytes, offset, entry.#offset, entry.#offset + entry.#size)
       entry.#block = block
-      entry.#view = view
       entry.#offset = offset
       entry.#data = undefined
       offset += entry.#size
@@ -44,12 +42,12 @@ export class LogEntry {
 
   /** When it was appended, in whole milliseconds since 1970. Never falls along the sequence. */
   get timestamp(): number {
-    return frameMs(this.#view, this.#offset)
+    return frameMs(this.#block.view, this.#offset)
   }
 
   /** When it was appended, in ticks of 100 ns since 0001-01-01T00:00:00Z. */
   get ticks(): bigint {
-    return frameTicks(this.#view, this.#offset)
+    return frameTicks(this.#block.view, this.#offset)
   }
 
   /** How many bytes it has. */
@@ -60,7 +58,7 @@ export class LogEntry {
   /** Its bytes. */
   get data(): Buffer {
     const start = this.#offset + FRAME_DATA
-    this.#data ??= this.#block.subarray(start, start + this.#size - FRAME_OVERHEAD)
+    this.#data ??= this.#block.bytes.subarray(start, start + this.#size - FRAME_OVERHEAD)
     return this.#data
   }
 
@@ -70,10 +68,10 @@ export class LogEntry {
     return info && new EntryFile(info, this.#directory, this.sequence)
   }
 
-  /** Its bytes as UTF-8 text. */
+  /** Its bytes as UTF-8 text. A short one may keep 32 KiB of its neighbours' text in memory, as a line of `node:readline` does. */
   text(): string {
     const start = this.#offset + FRAME_DATA
-    return this.#block.toString('utf8', start, start + this.#size - FRAME_OVERHEAD)
+    return this.#block.text(start, start + this.#size - FRAME_OVERHEAD)
   }
 
   /** Its bytes as JSON. Throws what `JSON.parse` throws. */

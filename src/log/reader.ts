@@ -15,6 +15,7 @@ import { decodeTrailer } from '../format/trailer-layout.js'
 import type { Catalog, CatalogEntry } from '../segment/catalog.js'
 import { soundAfter } from '../recovery/sound-frames.js'
 import { checkAsync, FrameWindow } from '../segment/frame-window.js'
+import { ReadAhead } from '../segment/read-ahead.js'
 import { searchBehind } from '../segment/scan.js'
 import { LogEntry } from './entry.js'
 
@@ -78,6 +79,7 @@ class LogReader {
   #segment: CatalogEntry | undefined
   #file: DiskFile | undefined
   #window = new FrameWindow(0, 0)
+  #ahead: ReadAhead | undefined
   /** The sequence to be read next. */
   #next: number
   /** The last sequence of the segment, once it is sealed. */
@@ -97,7 +99,9 @@ class LogReader {
   }
 
   close(): void {
-    this.#file?.close()
+    if (this.#ahead === undefined) this.#file?.close()
+    else this.#ahead.close()
+    this.#ahead = undefined
     this.#file = undefined
     this.#horizon.entered?.(undefined)
   }
@@ -140,6 +144,7 @@ class LogReader {
     if (file === undefined) return this.#openSegment()
     this.#isStarted = true
     this.#segment = segment
+    this.#ahead = segment.header.sealed ? new ReadAhead(file) : undefined
     this.#last = segment.header.sealed ? segment.header.lastSequence : Infinity
     this.#file = file
     const start = this.#catalog.startPoint(segment, file, (indexed) => indexed.sequence <= this.#next
@@ -159,33 +164,37 @@ class LogReader {
     })
   }
 
-  /** Reads what is in memory, one read at most; tells why it stopped, if not for more to read. */
+  /** Takes what is in memory, with one read at most; tells why it stopped, if not for more to read. */
   async #readBlock(visible: number | undefined): Promise<Ending | undefined> {
+    const before = this.#next
+    const first = await checkAsync(this.#window, this.#file!, this.#ahead)
+    const ending = this.#takeFrames(first, visible)
+    // Looks are counted at one place: a reader that is always a little behind takes one at many.
+    if (this.#next > before) this.#looks = 0
+    return ending
+  }
+
+  #takeFrames(first: number | FrameFault, visible: number | undefined): Ending | undefined {
     const window = this.#window
-    const first = await checkAsync(window, this.#file!)
     let result: number | FrameFault | 'more' = first
-    while (typeof result === 'number') {
+    for (; typeof result === 'number'; result = window.check()) {
       if (visible !== undefined && this.#next > visible) return 'beyond'
-      const ending = this.#takeFrame(result)
+      const ending = frameSequence(window.view, window.at) === 0 ? this.#takeControl(result) : this.#takeEntry(result)
       if (ending !== undefined) return ending
       window.advance(result)
-      result = window.check()
     }
     return result === 'more' ? undefined : result
   }
 
-  #takeFrame(size: number): Ending | undefined {
-    const { bytes, view, at, offset } = this.#window
-    const sequence = frameSequence(view, at)
-    if (sequence === 0) return this.#takeControl(size)
+  #takeEntry(size: number): Ending | undefined {
+    const { block, at } = this.#window
+    const sequence = frameSequence(block.view, at)
     if (sequence !== this.#next || sequence > this.#last) return 'order'
-    this.#next++
-    // Looks are counted at one place: a reader that is always a little behind takes one at many.
-    this.#looks = 0
-    this.#catalog.note(this.#segment!, { sequence, ticks: frameTicks(view, at), offset })
-    if (sequence < this.#plan.fromSequence) return undefined
-    if (this.#plan.fromTimestamp !== undefined && frameMs(view, at) < this.#plan.fromTimestamp) return undefined
-    this.#held.push(new LogEntry(sequence, bytes, view, at, size, this.#catalog.directory))
+    this.#next = sequence + 1
+    if (this.#last === Infinity) this.#catalog.note(this.#segment!, { sequence, ticks: frameTicks(block.view, at), offset: this.#window.offset })
+    const { fromSequence, fromTimestamp } = this.#plan
+    if (sequence < fromSequence || (fromTimestamp !== undefined && frameMs(block.view, at) < fromTimestamp)) return undefined
+    this.#held.push(new LogEntry(sequence, block, at, size, this.#catalog.directory))
     return undefined
   }
 

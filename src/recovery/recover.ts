@@ -186,7 +186,6 @@ function renewFile(disk: Disk, directory: string, { facts: { path, name, scan } 
     }
     disk.rename(spare, path)
     disk.syncDirectory(directory)
-    return true
   } catch (error) {
     if (!isDiskFull(error)) throw error
     if (disk.list(directory).includes(spareName(name))) disk.remove(spare)
@@ -194,6 +193,7 @@ function renewFile(disk: Disk, directory: string, { facts: { path, name, scan } 
   } finally {
     source.close()
   }
+  return true
 }
 
 function copyBytes(from: DiskFile, to: DiskFile, start: number, end: number): void {

@@ -9,7 +9,7 @@ import { gatherFacts } from './facts.js'
 import { rebuildSegment } from './rebuild.js'
 import { recover, type RecoveryCut } from './recover.js'
 import type { LostSequences } from './salvage.js'
-import { judge } from './verdict.js'
+import { judge, lastTicksOf } from './verdict.js'
 import { verifyDirectory, type VerifyReport } from './verify.js'
 import { findDamage } from './verify-sealed.js'
 
@@ -68,13 +68,16 @@ export async function repairDirectory(disk: Disk, directory: string, dryRun: boo
     const { verdicts, cursors } = judge(gatherFacts(disk, directory))
     const index = verdicts.findIndex((verdict) => verdict.facts.name.name === name.name)
     const verdict = verdicts[index]!
+    // Not so in any test: recovery has left nothing else, and what was rebuilt since keeps its sequences. A guard, no more.
     if (verdict.kind !== 'keep') continue
     const previous = verdicts[index - 1]?.facts
+    // A sealed segment of this project is not kept without an index and a first trailer.
+    const { previousUuid, cursors: own } = verdict.facts.sealed!
     const rebuilt = rebuildSegment(disk, directory, {
       name, first: verdict.firstSequence, last: verdict.lastSequence, exists: true,
-      previousUuid: previous?.name.uuid ?? verdict.facts.sealed?.previousUuid ?? new Uint8Array(16),
-      lastTicks: typeof previous?.header === 'object' ? previous.header.lastTicks : 0n,
-      cursors: verdict.facts.sealed?.cursors ?? cursors,
+      previousUuid: previous?.name.uuid ?? previousUuid!,
+      lastTicks: previous === undefined ? 0n : lastTicksOf(previous),
+      cursors: own ?? cursors,
     })
     lost.push(...rebuilt.lost.map(({ first, last }) => ({ firstSequence: first, lastSequence: last, file: path, reason: found })))
     if (rebuilt.copy !== undefined) copies.push(rebuilt.copy)
@@ -84,7 +87,7 @@ export async function repairDirectory(disk: Disk, directory: string, dryRun: boo
 
 function damagedInside(disk: Disk, directory: string): { name: ReturnType<typeof gatherFacts>[number]['name']; path: string; found: string }[] {
   return gatherFacts(disk, directory).flatMap((facts) => {
-    if (typeof facts.header === 'string' || !facts.header.sealed || facts.foreign !== undefined) return []
+    if (facts.sealed === undefined) return []
     const [first] = findDamage(disk, facts, () => undefined)
     return first === undefined ? [] : [{ name: facts.name, path: facts.path, found: first.reason }]
   })

@@ -9,7 +9,7 @@ import { invariant } from '../errors.js'
 import { segmentNameOf, type SegmentName } from '../format/segment-name.js'
 import { gatherFacts, type SegmentFacts } from './facts.js'
 import { keepCopy, rebuildSegment, type RebuildPlan } from './rebuild.js'
-import { firstSequenceOf, judge, type Damage, type Judgement, type Verdict } from './verdict.js'
+import { firstSequenceOf, judge, lastTicksOf, type Damage, type Judgement, type Verdict } from './verdict.js'
 
 /** Sequences that a salvage has given up. */
 export interface LostSequences {
@@ -61,17 +61,17 @@ function planStep(judgement: Judgement, index: number, damage: Damage): RebuildP
   const { facts } = judgement.verdicts[index]!
   const before = judgement.verdicts.slice(0, index).findLast((verdict) => verdict.kind === 'keep' || verdict.kind === 'seal')
   const known = firstSequenceOf(facts)
-  const first = before === undefined ? known ?? headerFirst(facts) ?? damage.firstSequence : before.lastSequence + 1
-  const lastTicks = before === undefined ? 0n : ticksOf(before.facts)
+  const first = before === undefined ? known ?? damage.firstSequence : before.lastSequence + 1
+  const lastTicks = before === undefined ? 0n : lastTicksOf(before.facts)
   const previousUuid = before?.facts.name.uuid ?? new Uint8Array(16)
   const common = { previousUuid, lastTicks, cursors: judgement.cursors }
   const missing = before === undefined ? undefined : missingBefore(facts, before.facts.name.uuid)
   if (missing !== undefined && known !== undefined && known >= first) return { ...common, name: missing, first, last: known - 1, exists: false }
   const following = judgement.verdicts.slice(index + 1).map((verdict) => firstSequenceOf(verdict.facts)).find((sequence) => sequence !== undefined)
   const last = following === undefined ? Math.max(judgement.lastSequence, lastOf(facts)) : following - 1
-  // Another segment has all of its sequences, and it is not needed as a link to the next one.
-  if (last < first && !isNamed(judgement, index, facts.name.uuid)) return 'remove'
-  return { ...common, name: facts.name, first, last: Math.max(last, first - 1), exists: true }
+  // Another segment has all of its sequences. If it is needed as a link to the next one, it will be missing, and is made anew.
+  if (last < first) return 'remove'
+  return { ...common, name: facts.name, first, last, exists: true }
 }
 
 /**
@@ -85,20 +85,6 @@ function missingBefore(facts: SegmentFacts, uuid: Uint8Array): SegmentName | und
   return name !== undefined && name.name < facts.name.name ? name : undefined
 }
 
-function isNamed(judgement: Judgement, index: number, uuid: Uint8Array): boolean {
-  const next = judgement.verdicts[index + 1]?.facts
-  const previous = next?.scan?.previousUuid ?? next?.sealed?.previousUuid
-  return previous !== undefined && Buffer.compare(previous, uuid) === 0
-}
-
-function headerFirst({ header }: SegmentFacts): number | undefined {
-  return typeof header === 'string' ? undefined : header.firstSequence
-}
-
 function lastOf({ header, scan, foreign }: SegmentFacts): number {
   return Math.max(foreign?.lastSequence ?? 0, scan?.lastSequence ?? 0, typeof header !== 'string' && header.sealed ? header.lastSequence : 0)
-}
-
-function ticksOf({ header, scan, foreign }: SegmentFacts): bigint {
-  return foreign?.lastTicks ?? scan?.lastTicks ?? (typeof header === 'string' ? 0n : header.lastTicks)
 }

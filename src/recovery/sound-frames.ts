@@ -3,14 +3,13 @@
  *
  * Behind a damaged place frames go on, first choice first: where the damaged one's own length says, if the next frame stands there; else at the next
  * bytes that are a frame by magic, length and checksum. An entry may hold any bytes, frames of a log among them, so what is found must belong: one of
- * the sequences that are missing, and from there frame by frame on to a trailer or the index of this very segment, which tell its UUID
- * and their own place. No byte is passed, and none checked, more than a few times, so that planted bytes cannot make this quadratic.
+ * the sequences that are missing, and from there frame by frame on to a trailer of this very segment, which tells its UUID
+ * and its own place. No byte is passed, and none checked, more than a few times, so that planted bytes cannot make this quadratic.
  */
 
 import type { DiskFile } from '../disk/disk.js'
 import { controlKind, decodeRange } from '../format/control-layout.js'
-import { checkFrame, FRAME_DATA, FRAME_MAGIC, FRAME_OVERHEAD, frameSequence, frameSize, frameTicks } from '../format/frame-layout.js'
-import { decodeIndex } from '../format/index-layout.js'
+import { FRAME_DATA, FRAME_MAGIC, FRAME_OVERHEAD, frameSequence, frameSize, frameTicks } from '../format/frame-layout.js'
 import { SEGMENT_HEADER_BYTES } from '../format/segment-layout.js'
 import { decodeTrailer, type Cursor } from '../format/trailer-layout.js'
 import { checkBlocking, FrameWindow } from '../segment/frame-window.js'
@@ -39,16 +38,20 @@ export interface ResumePoint {
   readonly sequence: number
 }
 
-/** The sound frames of a segment with sequences from `from` to `to`, in order. Blocks. */
+/**
+ * The sound frames of a segment with sequences from `from` to `to`, in order, and the cursors in its trailers: also in those that follow
+ * on the last of these frames, as the newest cursors mostly do. Blocks.
+ */
 export function* walkSound(segment: WalkedSegment, from: number, to: number): Generator<SoundPiece, void, undefined> {
   const budget = { bytes: 8 * segment.fileBytes }
   let next = from
   let lastTicks = 0n
   let window = new FrameWindow(SEGMENT_HEADER_BYTES, segment.fileBytes, BLOCK_BYTES)
-  while (window.offset < segment.fileBytes && next <= to) {
+  while (window.offset < segment.fileBytes) {
     const size = checkBlocking(window, segment.file)
     if (typeof size === 'number') {
       const piece = pieceAt(window, size, segment.uuid)
+      if (next > to && piece !== undefined && piece.kind !== 'cursors') return
       const isInOrder = piece !== undefined && (piece.kind === 'cursors' || (piece.first >= next && piece.last <= to))
       if (isInOrder && !(piece.kind === 'entry' && piece.ticks < lastTicks)) {
         yield piece
@@ -58,7 +61,7 @@ export function* walkSound(segment: WalkedSegment, from: number, to: number): Ge
       window.advance(size)
       continue
     }
-    const resume = soundAfter(segment, window.offset, next, to, budget)
+    const resume = next > to ? undefined : soundAfter(segment, window.offset, next, to, budget)
     if (resume === undefined) return
     window = new FrameWindow(resume.offset, segment.fileBytes, BLOCK_BYTES)
   }
@@ -128,7 +131,6 @@ function leadsOn({ file, fileBytes, uuid }: WalkedSegment, offset: number, budge
     const { bytes, view, at } = window
     const kind = frameSequence(view, at) === 0 ? controlKind(view, at, size) : undefined
     if (kind === 'trailer') return decodeTrailer(bytes, view, at, size, window.offset, uuid) !== undefined
-    if (kind === 'index') return decodeIndex(bytes, view, at, size, window.offset, uuid) !== undefined
     window.advance(size)
   }
   return false
@@ -146,7 +148,6 @@ function fitting({ file, fileBytes, uuid }: WalkedSegment, offset: number, next:
   const window = new FrameWindow(offset, fileBytes, size)
   if (typeof checkBlocking(window, file) !== 'number') return undefined
   const { bytes, view, at } = window
-  if (checkFrame(bytes, view, at, at + size, size) !== size) return undefined
   if (sequence > 0) return { offset, sequence }
   const kind = controlKind(view, at, size)
   if (kind === 'trailer') {

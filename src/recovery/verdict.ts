@@ -2,8 +2,8 @@
  * From facts to verdicts: a pure table. Each segment gets exactly one verdict.
  *
  * *Proof* is the highest sequence that is provably acknowledged: the durable mark of any trailer valid by itself, the
- * first sequence of a later segment less one, any cursor, the last sequence of a sealed header; for a segment, no more of it
- * than lies before the next one. With E and L the end and last sequence of a segment's chain, and P the proof:
+ * first sequence of the next segment less one, the last sequence of a sealed header. (A cursor, which stands in a trailer, proves no
+ * more than the trailer's own segment does.) With E and L the end and last sequence of a segment's chain, and P the proof:
  *
  * | segment | facts | verdict |
  * | --- | --- | --- |
@@ -70,7 +70,7 @@ export function judge(unordered: readonly SegmentFacts[]): Judgement {
     verdicts.push(verdict)
     if (verdict.kind === 'corrupt') lastSequence = Math.max(lastSequence, verdict.damage.lastSequence)
     else if (verdict.kind !== 'remove') lastSequence = Math.max(lastSequence, verdict.lastSequence)
-    const ticks = segment.foreign?.lastTicks ?? segment.scan?.lastTicks ?? (typeof segment.header === 'string' ? 0n : segment.header.lastTicks)
+    const ticks = lastTicksOf(segment)
     if (ticks > lastTicks) lastTicks = ticks
     cursors = cursorsOf(segment) ?? cursors
   }
@@ -97,14 +97,11 @@ function inOrder(facts: readonly SegmentFacts[]): SegmentFacts[] {
  * and then the power was cut.)
  */
 function proofsFromLater(facts: readonly SegmentFacts[]): number[] {
-  let proof = 0
-  let nextFirst = Infinity
+  let nextFirst = 1
   return facts.toReversed().map((segment) => {
-    const own = Math.min(proof, nextFirst - 1)
-    const first = firstSequenceOf(segment)
-    nextFirst = first ?? nextFirst
-    proof = Math.max(proof, (first ?? 1) - 1, ...(cursorsOf(segment) ?? []).map((cursor) => cursor.sequence))
-    return own
+    const proof = nextFirst - 1
+    nextFirst = firstSequenceOf(segment) ?? nextFirst
+    return proof
   }).reverse()
 }
 
@@ -122,6 +119,11 @@ export function firstSequenceOf({ header, foreign, scan }: SegmentFacts): number
   return typeof header !== 'string' && (header.sealed || foreign !== undefined) ? header.firstSequence : scan?.firstSequence
 }
 
+/** The last timestamp of a segment. What was not scanned has a header that tells it. */
+export function lastTicksOf({ header, foreign, scan }: SegmentFacts): bigint {
+  return foreign?.lastTicks ?? scan?.lastTicks ?? (header as SegmentHeader).lastTicks
+}
+
 interface Surroundings {
   readonly before: { readonly facts: SegmentFacts; readonly lastSequence: number } | undefined
   /** What is proved about this segment and all before it. */
@@ -132,7 +134,7 @@ interface Surroundings {
 }
 
 function judgeSegment(segment: SegmentFacts, around: Surroundings): Verdict {
-  const { header, scan } = segment
+  const { header } = segment
   if (header === 'version') return corrupt(segment, 'a version of the format that is not known here', 4, 0, 0)
   const first = firstSequenceOf(segment)
   if (first !== undefined) {
@@ -143,11 +145,12 @@ function judgeSegment(segment: SegmentFacts, around: Surroundings): Verdict {
   if (typeof header !== 'string' && header.sealed) return judgeSealed(segment, header, around)
   const claimed = first ?? (typeof header === 'string' ? 1 : header.firstSequence)
   const lastBefore = around.before?.lastSequence ?? claimed - 1
-  if (scan?.lastSequence === undefined) {
+  const scan = segment.scan!
+  if (scan.lastSequence === undefined) {
     const nothingBeforeIsLost = around.before !== undefined || lastBefore === 0
     const proof = Math.max(around.proof, sealedEnd(segment, lastBefore))
     if (around.isNewest && nothingBeforeIsLost && proof <= lastBefore) return { kind: 'remove', facts: segment }
-    return corrupt(segment, `its first frames are damaged (${scan?.fault})`, scan?.faultOffset ?? 0, lastBefore + 1, Math.max(proof, lastBefore + 1))
+    return corrupt(segment, `its first frames are damaged (${scan.fault})`, scan.faultOffset, lastBefore + 1, Math.max(proof, lastBefore + 1))
   }
   if (around.proof > scan.lastSequence) {
     return corrupt(segment, `a frame is damaged (${scan.fault})`, scan.faultOffset, scan.lastSequence + 1, around.proof)

@@ -12,7 +12,7 @@ import { FRAME_DATA, frameSequence, frameSize, frameTicks, type FrameFault } fro
 import { INDEX_FOOTER_BYTES, indexFrameBytes, type IndexEntry, type SparseIndex } from '../format/index-layout.js'
 import { SEGMENT_HEADER_BYTES, type SegmentHeader } from '../format/segment-layout.js'
 import { decodeTrailer } from '../format/trailer-layout.js'
-import { checkBlocking, FrameWindow } from '../segment/frame-window.js'
+import { checkBlocking, FRAME_READ_BYTES, FrameWindow } from '../segment/frame-window.js'
 import { scanSegment, type ScanProgress, type SegmentScan } from '../segment/scan.js'
 import type { SegmentFacts } from './facts.js'
 
@@ -42,7 +42,7 @@ export function findDamage(disk: Disk, facts: SegmentFacts, progress?: ScanProgr
     const index = facts.sealed?.index
     const indexOffset = index === undefined ? undefined : facts.fileBytes - sizeOfIndex(file, facts.fileBytes)
     const isWhole = scan.fault === 'index' && scan.faultOffset === scan.endOffset && (indexOffset ?? scan.endOffset) === scan.endOffset
-    if (isWhole) return compare(header, scan, index, () => (index === undefined ? undefined : findMisplaced(file, index.entries, scan.endOffset)))
+    if (isWhole) return compare(header, scan, index, (entries) => findMisplaced(file, entries, scan.endOffset))
     return findBreaks(file, facts, scan, indexOffset)
   } finally {
     file.close()
@@ -56,8 +56,12 @@ function sizeOfIndex(file: DiskFile, fileBytes: number): number {
 }
 
 /** The chain is whole: header and index must say the same. */
-function compare(header: SegmentHeader, scan: SegmentScan, index: SparseIndex | undefined, misplaced: () => IndexEntry | undefined): Finding[] {
+function compare(
+  header: SegmentHeader, scan: SegmentScan, index: SparseIndex | undefined, misplaced: (entries: readonly IndexEntry[]) => IndexEntry | undefined,
+): Finding[] {
   const findings: Finding[] = []
+  // Where there is not even a first trailer, nothing is there of what the header tells.
+  const last = scan.lastSequence ?? header.firstSequence - 1
   const claims = [
     ['first sequence', header.firstSequence, scan.firstSequence], ['last sequence', header.lastSequence, scan.lastSequence],
     ['entry count', header.entryCount, scan.entryCount], ['first timestamp', header.firstTicks, scan.firstTicks],
@@ -65,15 +69,15 @@ function compare(header: SegmentHeader, scan: SegmentScan, index: SparseIndex | 
   ] as const
   for (const [what, claimed, found] of claims) {
     if (claimed === found) continue
-    const isLoss = what === 'last sequence' && (found ?? 0) < claimed
-    const lost = isLoss ? { firstSequence: scan.lastSequence! + 1, lastSequence: header.lastSequence } : NO_ENTRY
+    const isLoss = what === 'last sequence' && last < header.lastSequence
+    const lost = isLoss ? { firstSequence: last + 1, lastSequence: header.lastSequence } : NO_ENTRY
     findings.push({ reason: `its header says ${what} ${claimed}, its frames say ${found}`, offset: 0, ...lost })
   }
   if (index === undefined) return findings
   if (index.lastTrailerOffset !== scan.lastTrailerOffset || index.cursorTrailerOffset !== scan.cursorTrailerOffset) {
     findings.push({ reason: 'its index names other trailers than are there', offset: scan.endOffset, ...NO_ENTRY })
   }
-  const wrong = misplaced()
+  const wrong = misplaced(index.entries)
   if (wrong !== undefined) {
     findings.push({ reason: `its index says that entry ${wrong.sequence} is at byte ${wrong.offset}`, offset: scan.endOffset, ...NO_ENTRY })
   }
@@ -98,6 +102,7 @@ function findMisplaced(file: DiskFile, entries: readonly IndexEntry[], endOffset
       }
       if (offset >= entry.offset) break
       const size = frameSize(view, offset - base, held, endOffset - offset)
+      // Not in any test: the scan has found them sound a moment ago. A file that changes meanwhile must not lead astray.
       if (typeof size !== 'number') return entry
       offset += size
     }
@@ -199,19 +204,18 @@ function resumeBehind(
     const span = typeof found === 'number' ? spanOf(window, found, facts) : undefined
     const isNext = window.offset > offset && span !== undefined && span.from >= next && span.from <= last + 1
     if (isNext) return { offset: window.offset, sequence: span.from }
-    const size = typeof found === 'number' || found === 'checksum' ? claimedSize(window, facts.fileBytes) : undefined
-    if (size === undefined || window.offset + size >= (indexed?.offset ?? facts.fileBytes)) return indexed
+    const size = found === 'checksum' ? claimedSize(window, facts.fileBytes) : found
+    if (typeof size !== 'number' || window.offset + size >= (indexed?.offset ?? facts.fileBytes)) return indexed
     window.advance(size)
   }
 }
 
 /** The bytes that the frame in the window says it takes. */
-function claimedSize({ view, at, offset }: FrameWindow, fileBytes: number): number | undefined {
-  const size = frameSize(view, at, at + FRAME_DATA, fileBytes - offset)
-  return typeof size === 'number' ? size : undefined
+function claimedSize({ view, at, offset }: FrameWindow, fileBytes: number): number | FrameFault {
+  return frameSize(view, at, at + FRAME_DATA, fileBytes - offset)
 }
 
 function isSoundEntry(file: DiskFile, facts: SegmentFacts, entry: IndexEntry): boolean {
-  const window = new FrameWindow(entry.offset, facts.fileBytes)
+  const window = new FrameWindow(entry.offset, facts.fileBytes, FRAME_READ_BYTES)
   return typeof checkBlocking(window, file) === 'number' && frameSequence(window.view, window.at) === entry.sequence
 }

@@ -75,9 +75,9 @@ export class Catalog {
       throw error
     }
     try {
-      const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES)
+      const found = readHeader(file)
       const fileBytes = file.size()
-      const header = believed(decodeSegmentHeader(bytes.subarray(0, file.read(bytes, 0))), file, fileBytes, name.uuid)
+      const header = believed(found, file, fileBytes, name.uuid)
       if (header === undefined) return undefined
       const entry = { name, path, header, fileBytes }
       if (header.sealed) this.#sealed.set(name.name, entry)
@@ -90,9 +90,11 @@ export class Catalog {
   /** The segment as its open file says now: a tail may have been sealed since, and even removed. */
   refresh(entry: CatalogEntry, file: DiskFile): CatalogEntry {
     if (entry.header.sealed) return entry
-    const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES)
-    const header = decodeSegmentHeader(bytes.subarray(0, file.read(bytes, 0)))
-    return typeof header === 'string' ? entry : { ...entry, header, fileBytes: file.size() }
+    const header = readHeader(file)
+    if (typeof header === 'string' || !header.sealed) return entry
+    // After the header: of a sealed one the size stays. The header may be another segment's.
+    const fileBytes = file.size()
+    return { ...entry, header: believed(header, file, fileBytes, entry.name.uuid) ?? entry.header, fileBytes }
   }
 
   /** Whether the segment's name is gone: what its open file holds may be another one's by now. */
@@ -132,6 +134,11 @@ export class Catalog {
     const last = index.at(-1)
     if (last === undefined || indexed.offset - last.offset >= INDEX_INTERVAL_BYTES) index.push(indexed)
   }
+}
+
+function readHeader(file: DiskFile): SegmentHeader | HeaderFault {
+  const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES)
+  return decodeSegmentHeader(bytes.subarray(0, file.read(bytes, 0)))
 }
 
 /** What to go by: a header that is its segment's own, else the first trailer, else nothing. */

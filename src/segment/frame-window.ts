@@ -6,22 +6,26 @@
  */
 
 import type { DiskFile } from '../disk/disk.js'
-import { checkFrame, FRAME_LENGTH, FRAME_OVERHEAD, type FrameFault } from '../format/frame-layout.js'
+import { checkFrame, FRAME_LENGTH, FRAME_OVERHEAD, soundRun, type FrameFault } from '../format/frame-layout.js'
+import { Block } from './block.js'
+import type { ReadAhead } from './read-ahead.js'
 
 /** Bytes read at a time. */
 export const WINDOW_BYTES = 256 * 1024
+/** Bytes read where one frame is wanted, most often a short one. */
+export const FRAME_READ_BYTES = 4096
 
-/** The window. `bytes`, `view` and `at` describe the frame that the last successful {@link FrameWindow.check} found. */
+/** The window. `block` and `at` tell of the frame that the last successful {@link FrameWindow.check} found. */
 export class FrameWindow {
-  bytes: Buffer = Buffer.alloc(0)
-  view: DataView = new DataView(new ArrayBuffer(0))
-  /** Index in `bytes` of the frame in question. */
+  block = new Block(Buffer.alloc(0), 0)
+  /** Index in the block of the frame in question. */
   at = 0
   /** Bytes of the file; frames beyond are not looked for. */
   fileBytes: number
-  /** Index in `bytes` where what was read ends. */
-  #end = 0
-  /** File offset of `bytes[0]`. */
+  /** Index in the block up to which frames were found to be valid together. */
+  #soundTo = 0
+  #isRunChecked = true
+  /** File offset of the block. */
   #base: number
   readonly #chunkBytes: number
 
@@ -31,6 +35,14 @@ export class FrameWindow {
     this.#chunkBytes = chunkBytes
   }
 
+  get bytes(): Buffer {
+    return this.block.bytes
+  }
+
+  get view(): DataView {
+    return this.block.view
+  }
+
   /** File offset of the frame in question. */
   get offset(): number {
     return this.#base + this.at
@@ -38,9 +50,15 @@ export class FrameWindow {
 
   /** The size of the checked frame at {@link at}, the fault there, or `'more'`: read, see {@link room}. */
   check(): number | FrameFault | 'more' {
+    const { block, at } = this
+    if (!this.#isRunChecked) {
+      this.#isRunChecked = true
+      this.#soundTo = at + soundRun(block.bytes, block.view, at, block.filledBytes)
+    }
+    if (at < this.#soundTo) return FRAME_OVERHEAD + block.view.getInt32(at + FRAME_LENGTH, true)
     const left = this.fileBytes - this.offset
-    const result = checkFrame(this.bytes, this.view, this.at, this.#end, left)
-    return result === 'short' && this.#end - this.at < left ? 'more' : result
+    const result = checkFrame(block.bytes, block.view, at, block.filledBytes, left)
+    return result === 'short' && block.filledBytes - at < left ? 'more' : result
   }
 
   /** Moves behind a frame of `size` bytes. */
@@ -50,39 +68,53 @@ export class FrameWindow {
 
   /** The buffer to be filled from {@link readOffset} on, as far as the file reaches. */
   room(): Uint8Array {
-    const held = this.#end - this.at
+    const { block, at } = this
+    const held = block.filledBytes - at
     const left = this.fileBytes - this.offset
     // Checked against what is left by checkFrame before; a frame larger than a chunk is read in one piece.
-    const frameBytes = held >= 8 ? FRAME_OVERHEAD + this.view.getInt32(this.at + FRAME_LENGTH, true) : 0
+    const frameBytes = held >= 8 ? FRAME_OVERHEAD + block.view.getInt32(at + FRAME_LENGTH, true) : 0
     const wanted = Math.min(left, Math.max(this.#chunkBytes, frameBytes))
-    if (this.bytes.length - this.at < wanted) {
+    if (block.bytes.length - at < wanted) {
       const next = Buffer.allocUnsafeSlow(wanted)
-      this.bytes.copy(next, 0, this.at, this.#end)
-      this.#base += this.at
-      this.at = 0
-      this.#end = held
-      this.bytes = next
-      this.view = new DataView(next.buffer, next.byteOffset, next.byteLength)
+      block.bytes.copy(next, 0, at, block.filledBytes)
+      this.#take(new Block(next, held))
     }
-    return this.bytes.subarray(this.#end, Math.min(this.bytes.length, this.at + left))
+    return this.bytes.subarray(this.block.filledBytes, Math.min(this.bytes.length, this.at + left))
   }
 
   get readOffset(): number {
-    return this.#base + this.#end
+    return this.#base + this.block.filledBytes
   }
 
   /** `count` bytes were read into {@link room}. */
   filled(count: number): void {
-    this.#end += count
+    this.block.filledBytes += count
+    this.#isRunChecked = false
+  }
+
+  /** Goes on with a block in which `count` bytes were read from {@link readOffset} on, with room for what is held before them. False if that is too little. */
+  adopt(bytes: Buffer, room: number, count: number): boolean {
+    const { block, at } = this
+    const held = block.filledBytes - at
+    if (held > room) return false
+    const next = bytes.subarray(room - held)
+    block.bytes.copy(next, 0, at, block.filledBytes)
+    this.#take(new Block(next, held))
+    this.filled(count)
+    return true
   }
 
   /** Forgets what was read behind the frame in question, to look again at what may have been written since. */
   forget(): void {
+    this.#take(new Block(Buffer.alloc(0), 0))
+  }
+
+  /** Goes on with a block that begins with the frame in question. */
+  #take(block: Block): void {
     this.#base += this.at
     this.at = 0
-    this.#end = 0
-    this.bytes = Buffer.alloc(0)
-    this.view = new DataView(new ArrayBuffer(0))
+    this.#soundTo = 0
+    this.block = block
   }
 }
 
@@ -97,13 +129,16 @@ export function checkBlocking(window: FrameWindow, file: DiskFile): number | Fra
   }
 }
 
-/** {@link FrameWindow.check}, reading as needed without blocking. */
-export async function checkAsync(window: FrameWindow, file: DiskFile): Promise<number | FrameFault> {
+/** {@link FrameWindow.check}, reading as needed without blocking; `ahead` of what is needed, if given. */
+export async function checkAsync(window: FrameWindow, file: DiskFile, ahead?: ReadAhead): Promise<number | FrameFault> {
   for (;;) {
     const result = window.check()
     if (result !== 'more') return result
-    const count = await file.readAsync(window.room(), window.readOffset)
-    if (count === 0) return 'short'
-    window.filled(count)
+    if (ahead === undefined || !(await ahead.fill(window))) {
+      const count = await file.readAsync(window.room(), window.readOffset)
+      if (count === 0) return 'short'
+      window.filled(count)
+    }
+    ahead?.next(window)
   }
 }

@@ -17,6 +17,7 @@ export function readIndex(file: DiskFile, fileBytes: number, uuid: Uint8Array): 
   file.read(magic, offset)
   if (magic.readUInt32LE(0) !== FRAME_MAGIC) return undefined
   const bytes = Buffer.allocUnsafeSlow(size)
+  // Less only if the file was cut short since its footer was read; not in any test.
   if (file.read(bytes, offset) < size) return undefined
   const view = new DataView(bytes.buffer, bytes.byteOffset, size)
   if (checkFrame(bytes, view, 0, size, size) !== size || frameSequence(view, 0) !== 0 || controlKind(view, 0, size) !== 'index') return undefined

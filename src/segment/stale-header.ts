@@ -3,10 +3,7 @@
 import type { DiskFile } from '../disk/disk.js'
 import { frameSequence } from '../format/frame-layout.js'
 import { SEGMENT_HEADER_BYTES, type SegmentHeader } from '../format/segment-layout.js'
-import { checkBlocking, FrameWindow } from './frame-window.js'
-
-/** Enough for a short entry; more is read where one is larger. */
-const FIRST_READ_BYTES = 4096
+import { checkBlocking, FRAME_READ_BYTES, FrameWindow } from './frame-window.js'
 
 /**
  * Whether a sealed header is another segment's, of which a power cut has left it. A header names no UUID, trailers and index do: it is where the
@@ -20,7 +17,7 @@ export function isHeaderStale(header: SegmentHeader, fileBytes: number, firstSeq
 
 /** A window on the segment's first frame, if that is an entry with the header's first sequence: there this project always has a trailer. */
 export function firstForeignFrame(file: DiskFile, fileBytes: number, header: SegmentHeader): FrameWindow | undefined {
-  const window = new FrameWindow(SEGMENT_HEADER_BYTES, fileBytes, FIRST_READ_BYTES)
+  const window = new FrameWindow(SEGMENT_HEADER_BYTES, fileBytes, FRAME_READ_BYTES)
   const isFrame = typeof checkBlocking(window, file) === 'number'
   return isFrame && frameSequence(window.view, window.at) === header.firstSequence ? window : undefined
 }

@@ -289,6 +289,7 @@ export class Writer {
 
   /** When something has to be done for which nobody will wake the writer. */
   #nextDueMs(): number {
+    // 0: to try has taken longer than the wait between two tries. Not in any test.
     if (this.#isStuck) return this.#space.isWaiting ? this.#space.dueMs : 0
     const spaceMs = this.#pending === undefined ? this.#space.dueMs : Math.max(this.#space.dueMs, performance.now() + 1)
     return Math.min(this.#cursors.dueMs, this.#tailDueMs(), this.#checkpointer.dueMs, spaceMs)

@@ -156,3 +156,13 @@ function sealHeader(bytes: Uint8Array): void {
   sealFrame(copy, viewOf(copy), 0, 124 - 24)
   bytes.set(copy.subarray(124, 128), 124)
 }
+
+test('where not even a magic and a length are left, zeros are zeros if a magic could stand there, and all else is short', () => {
+  for (const byte of [0, 1]) {
+    const bytes = new Uint8Array(16).fill(byte)
+    const faults = Array.from({ length: 10 }, (_, left) => frameSize(viewOf(bytes), 2, 2 + left, left))
+    const whole = byte === 0 ? 'zeros' : 'magic'
+    const short = byte === 0 ? 'zeros' : 'short'
+    expect(faults).toEqual(['short', 'short', 'short', 'short', short, short, short, short, whole, whole])
+  }
+})

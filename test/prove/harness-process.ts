@@ -8,8 +8,8 @@ import type { ProveResult } from './harness.js'
 import type { HarnessOrder } from './run-harness.js'
 
 const AT_ONCE = 2
-/** What a harness that has taken too long has for taking back what it did. */
-const GRACE_MS = 10_000
+const GRACE_MS = 3000
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const
 const RUNNER = fileURLToPath(new URL('./run-harness.ts', import.meta.url))
 
 /** The build that ships. */
@@ -26,13 +26,21 @@ export interface HarnessEnd {
 export async function runInChild(order: HarnessOrder, say: (line: string) => void, limitMs?: number): Promise<HarnessEnd> {
   const child = spawn(process.execPath, ['--import', 'tsx', RUNNER, JSON.stringify(order)], { stdio: ['ignore', 'pipe', 'inherit'] })
   const exit = new Promise<number | null>((resolve) => child.once('exit', resolve))
-  let isLate = false
-  const end = (): void => {
-    isLate = child.kill('SIGTERM')
-    // One that never comes to look for signals takes nothing back.
-    timer = setTimeout(() => child.kill('SIGKILL'), GRACE_MS)
+  // One that takes down what it has mounted ends by itself; one that hangs does not.
+  const stop = (): void => {
+    child.kill('SIGTERM')
+    setTimeout(() => child.kill('SIGKILL'), GRACE_MS).unref()
   }
-  let timer = limitMs === undefined ? undefined : setTimeout(end, limitMs)
+  const stopBoth = (): void => {
+    stop()
+    void exit.then(() => process.exit(1))
+  }
+  let isLate = false
+  const timer = limitMs === undefined ? undefined : setTimeout(() => {
+    isLate = true
+    stop()
+  }, limitMs)
+  for (const signal of SIGNALS) process.on(signal, stopBoth)
   let last = ''
   for await (const line of createInterface({ input: child.stdout })) {
     if (line.startsWith('{')) last = line
@@ -40,6 +48,7 @@ export async function runInChild(order: HarnessOrder, say: (line: string) => voi
   }
   const code = await exit
   clearTimeout(timer)
+  for (const signal of SIGNALS) process.off(signal, stopBoth)
   return { result: code === 0 && last !== '' ? JSON.parse(last) as ProveResult : undefined, isLate }
 }
 

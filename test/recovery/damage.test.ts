@@ -161,6 +161,22 @@ test('a segment of another version is refused and left as it is', () => {
   expectRefused({ file: path, offset: 4 })
 })
 
+test('of several damaged places the first is told, and how many more there are', () => {
+  const paths = Array.from({ length: 3 }, () => maker.make({ batches: [2], seal: true }).path)
+  const message = (): string => {
+    try {
+      recover(nodeDisk, directory)
+      return ''
+    } catch (error) {
+      return (error as Error).message
+    }
+  }
+  flip(paths[0]!, readFileSync(paths[0]!).length - 1)
+  expect(message()).toBe(`acknowledged entries 1 to 2 are damaged or missing: its index is damaged, at byte ${readFileSync(paths[0]!).length} of ${paths[0]}`)
+  for (const path of paths.slice(1)) flip(path, readFileSync(path).length - 1)
+  expect(message()).toMatch(/; and 2 more$/)
+})
+
 test('openLog rejects with what recovery found, and frees the directory', async () => {
   const { path, ends } = maker.make({ batches: [2, 2], settle: true })
   flip(path, ends[0]! + 30)
@@ -205,6 +221,9 @@ test('in a file that held another segment before, a damaged last batch is told f
     return Buffer.concat([bytes, readFileSync(old.path).subarray(bytes.length)])
   })
   expect((await verifyLog(directory)).status).toBe('sound')
+  const sound = readFileSync(path)
+  expect(recover(nodeDisk, directory).report.cuts).toMatchObject([{ offset: ends[2], reason: 'stale', mayHaveBeenAcknowledged: false }])
+  damage(path, () => sound)
   flip(path, ends[1]!)
   expect(await verifyLog(directory)).toMatchObject({ status: 'torn', repairs: [{ kind: 'cut', offset: ends[1], mayHaveBeenAcknowledged: true }] })
   expect(recover(nodeDisk, directory).report.cuts).toMatchObject([{ offset: ends[1], reason: 'magic', mayHaveBeenAcknowledged: true }])

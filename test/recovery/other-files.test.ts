@@ -3,14 +3,14 @@
 import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { nodeDisk } from '../../dist/src/disk/node-disk.js'
-import { createSegmentName } from '../../dist/src/format/segment-name.js'
+import { createSegmentName, parseSegmentName } from '../../dist/src/format/segment-name.js'
 import { encodeSegmentHeader, tailHeader } from '../../dist/src/format/segment-layout.js'
-import { openLog, readLog } from '../../dist/src/index.js'
+import { openLog, readLog, repairLog } from '../../dist/src/index.js'
 import { recover } from '../../dist/src/recovery/recover.js'
-import { frameOf, imageOf, readSequences, SegmentMaker, textOf, upTo } from './made-segments.js'
+import { flip, frameOf, imageOf, readSequences, SegmentMaker, textOf, upTo } from './made-segments.js'
 
 let root: string
 let directory: string
@@ -41,6 +41,29 @@ test('a sealed file without trailers, from elsewhere, is read', async () => {
   expect(await readSequences(directory)).toEqual(upTo(5))
 })
 
+test('what recovery goes on from: which segments are its own, the newest and its time, all entries and bytes', () => {
+  const path = writeForeign(1, 5)
+  const own = new SegmentMaker(directory)
+  const foreign = { path, uuid: parseSegmentName(basename(path))!.uuid, firstSequence: 1, lastSequence: 5, ends: [] }
+  const made = [own.make({ batches: [2], seal: true, previous: foreign }), own.make({ batches: [3], seal: true })]
+  const recovered = recover(nodeDisk, directory)
+  expect(recovered.segments.map((segment) => [segment.path, segment.firstSequence, segment.lastSequence, segment.isOwn])).toEqual([
+    [path, 1, 5, false], [made[0]!.path, 6, 7, true], [made[1]!.path, 8, 10, true],
+  ])
+  const bytes = [path, ...made.map((segment) => segment.path)].map((file) => readFileSync(file).length)
+  expect(recovered.segments.map((segment) => segment.bytes)).toEqual(bytes)
+  expect(recovered.report).toMatchObject({ segments: 3, entries: 10, bytes: bytes.reduce((sum, each) => sum + each), lastSequence: 10, cleanClose: true, cuts: [], lost: [], salvaged: [] })
+  expect(Buffer.compare(recovered.previousUuid, made[1]!.uuid)).toBe(0)
+  expect(recovered.lastCreatedMs).toBe(parseSegmentName(basename(made[1]!.path))!.createdMs)
+  expect(recovered.report.durationMs).toBeLessThan(60_000)
+})
+
+test('an empty directory is recovered as an empty log', () => {
+  const { previousUuid, ...recovered } = recover(nodeDisk, directory)
+  expect(recovered).toMatchObject({ segments: [], nextSequence: 1, lastTicks: 0n, cursors: [], lastCreatedMs: 0, report: { segments: 0, entries: 0, bytes: 0, cleanClose: true } })
+  expect([...previousUuid]).toEqual(Array.from({ length: 16 }, () => 0))
+})
+
 test('a file from elsewhere is never changed: the log goes on in a segment of its own', async () => {
   const path = writeForeign(1, 5)
   const before = readFileSync(path)
@@ -67,6 +90,34 @@ test('a file from elsewhere that nobody sealed is left as it is, and its numbers
     expect(error).toMatchObject({ code: 'ERR_WAL_CORRUPT', file: path })
   }
   expect(readFileSync(path).equals(before)).toBe(true)
+})
+
+test('a damaged file from elsewhere that is sealed is not repaired: it is never changed', async () => {
+  const path = writeForeign(1, 5)
+  flip(path, 128 + frameOf(1).length + 30)
+  const before = readFileSync(path)
+  expect(await repairLog(directory)).toMatchObject({ before: { status: 'corrupt' }, after: { status: 'corrupt' }, lost: [], copies: [] })
+  expect(readFileSync(path).equals(before)).toBe(true)
+})
+
+test('a damaged file from elsewhere that nobody sealed is refused; a salvage makes a segment of what is sound before the damage, and keeps a copy', async () => {
+  const path = writeForeign(1, 5, false)
+  flip(path, 128 + 3 * frameOf(1).length + 30)
+  const before = readFileSync(path)
+  expect(() => recover(nodeDisk, directory)).toThrow(expect.objectContaining({ code: 'ERR_WAL_CORRUPT', file: path, firstSequence: 4 }))
+  const { report } = recover(nodeDisk, directory, true)
+  expect(report.lost).toMatchObject([{ firstSequence: 4, lastSequence: 4, file: path }])
+  expect(readFileSync(report.salvaged[0]!).equals(before)).toBe(true)
+  expect(await readSequences(directory)).toEqual(upTo(3))
+})
+
+test('a segment behind a damaged one from elsewhere keeps its times above that one', async () => {
+  const path = writeForeign(1, 3)
+  const own = new SegmentMaker(directory)
+  const { path: next } = own.make({ batches: [2, 2], settle: true, previous: { path, uuid: parseSegmentName(basename(path))!.uuid, firstSequence: 1, lastSequence: 3, ends: [] } })
+  flip(next, 140)
+  expect(recover(nodeDisk, directory, true).report.lost).toEqual([])
+  expect(await readSequences(directory)).toEqual(upTo(7))
 })
 
 test('names that are not exactly a segment\'s are not looked at, and left alone', async () => {

@@ -350,5 +350,6 @@ describe('repair', () => {
     await expect(repairLog(directory)).rejects.toMatchObject({ code: 'ERR_WAL_LOCKED' })
     await expect(repairLog(join(directory, 'nowhere'))).rejects.toMatchObject({ code: 'ERR_WAL_IO' })
     await expect(repairLog(7 as never)).rejects.toThrow(TypeError)
+    await expect(repairLog(directory, { dryRun: 1 as never })).rejects.toMatchObject({ name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' })
   })
 })

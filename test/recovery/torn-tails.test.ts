@@ -104,7 +104,7 @@ test('the newest segment without a first trailer is removed, at every length it 
     const newest = maker.make({ batches: [] })
     truncateSync(newest.path, length)
     const { report } = await expectHealed(3)
-    expect(report).toMatchObject({ segments: 1, cuts: [{ file: newest.path, offset: 0 }] })
+    expect(report).toMatchObject({ segments: 1, cleanClose: false, cuts: [{ file: newest.path, offset: 0, bytes: length, reason: 'no valid header or first trailer' }] })
     maker.made.pop()
   }
 })

@@ -1,17 +1,18 @@
-import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Disk, DiskFile } from '../../dist/src/disk/disk.js'
 import { nodeDisk } from '../../dist/src/disk/node-disk.js'
-import { decodeSegmentHeader, encodeSegmentHeader, type SegmentHeader } from '../../dist/src/format/segment-layout.js'
-import { encodeIndex } from '../../dist/src/format/index-layout.js'
+import { decodeSegmentHeader, encodeSegmentHeader, tailHeader, type SegmentHeader } from '../../dist/src/format/segment-layout.js'
+import { encodeIndex, type IndexEntry, type SparseIndex } from '../../dist/src/format/index-layout.js'
 import { parseSegmentName } from '../../dist/src/format/segment-name.js'
 import { relativeTicks, tickBase, ticksFromMs } from '../../dist/src/format/ticks.js'
 import { recover } from '../../dist/src/recovery/recover.js'
 import { verifyDirectory, verifyLog, type VerifyReport } from '../../dist/src/recovery/verify.js'
 import { readIndex } from '../../dist/src/segment/sealed-index.js'
 import { below, runSeed, seededRandom } from '../model/random.js'
+import { SegmentMaker } from './made-segments.js'
 import { frameOf, offsetOfEntry, segmentFiles, sizeOf, writeLog } from './written-log.js'
 
 let directory: string
@@ -93,12 +94,17 @@ describe('a log without damage is sound', () => {
     flip(file!, offsetOfEntry(file!, 7) + 30)
     expect(placesOf(await verifyLog(directory))).toEqual([{ file, offset: offsetOfEntry(file!, 7), firstSequence: 7, lastSequence: 7 }])
   })
+
+  test('when other software has written it and not sealed it', async () => {
+    writeForeign(directory, 20, tailHeader(1))
+    expect(await verifyLog(directory)).toMatchObject({ status: 'sound', entries: 20, lastSequence: 20, segments: [{ state: 'foreign' }] })
+  })
 })
 
-function writeForeign(path: string, entries: number): void {
+function writeForeign(path: string, entries: number, open?: SegmentHeader): void {
   const ms = Date.UTC(2026, 0, 1)
   const frames = Array.from({ length: entries }, (_, index) => frameOf(index + 1, Buffer.from(`line ${index}`), ms + index))
-  const header = encodeSegmentHeader({
+  const header = encodeSegmentHeader(open ?? {
     firstSequence: 1, lastSequence: entries, firstTicks: ticksFromMs(ms), lastTicks: ticksFromMs(ms + entries - 1), entryCount: entries,
     bytes: frames.reduce((sum, frame) => sum + frame.length, 128), sealed: true,
   })
@@ -212,11 +218,7 @@ describe('damage is named exactly', () => {
     const [file] = segmentFiles(directory)
     const index = indexOf(file!)
     const entries = index.entries.map((entry, number) => (number === 2 ? { ...entry, offset: entry.offset + 68 } : entry))
-    const ticks = (decodeSegmentHeader(readFileSync(file!).subarray(0, 128)) as SegmentHeader).lastTicks
-    edit(file!, (bytes) => {
-      const made = encodeIndex(parseSegmentName(basename(file!))!.uuid, { ...index, entries }, relativeTicks(ticks, tickBase(ticks)), tickBase(ticks))
-      bytes.set(made, bytes.length - made.length)
-    })
+    writeIndex(file!, { ...index, entries })
     const report = await verifyLog(directory)
     expect(report).toMatchObject({ status: 'corrupt', damages: [{ reason: expect.stringContaining(`index says that entry ${entries[2]!.sequence}`) }] })
   })
@@ -227,7 +229,113 @@ describe('damage is named exactly', () => {
     edit(file!, (bytes) => { bytes.set(encodeSegmentHeader({ ...(decodeSegmentHeader(bytes.subarray(0, 128)) as SegmentHeader), entryCount: 39 })) })
     expect(await verifyLog(directory)).toMatchObject({ status: 'corrupt', damages: [{ reason: expect.stringContaining('entry count 39'), offset: 0 }] })
   })
+
+  test.each<[string, (header: SegmentHeader) => Partial<SegmentHeader>, number | undefined]>([
+    ['first timestamp', ({ firstTicks }) => ({ firstTicks: firstTicks + 1n }), undefined],
+    ['last timestamp', ({ lastTicks }) => ({ lastTicks: lastTicks - 1n }), undefined],
+    ['last sequence', () => ({ lastSequence: 39, entryCount: 39 }), undefined],
+    ['last sequence', () => ({ lastSequence: 41, entryCount: 40 }), 41],
+  ])('a header that says another %s', async (what, lie, lost) => {
+    writeLog(directory, { segments: [[40]] })
+    const [file] = segmentFiles(directory)
+    edit(file!, (bytes) => {
+      const header = decodeSegmentHeader(bytes.subarray(0, 128)) as SegmentHeader
+      bytes.set(encodeSegmentHeader({ ...header, ...lie(header) }))
+    })
+    const { damages, status } = await verifyLog(directory)
+    expect(status).toBe('corrupt')
+    expect(damages).toContainEqual({ file, offset: 0, reason: expect.stringContaining(`its header says ${what}`), firstSequence: lost, lastSequence: lost })
+    expect(damages.every(({ reason }) => reason.startsWith(`its header says ${what}`) || reason.startsWith('its header says entry count'))).toBe(true)
+  })
+
+  test.each<[string, (entry: IndexEntry) => Partial<IndexEntry>]>([
+    ['sequence', ({ sequence }) => ({ sequence: sequence + 1 })], ['timestamp', ({ ticks }) => ({ ticks: ticks + 1n })], ['offset', ({ offset }) => ({ offset: offset + 1 })],
+  ])('an index in which one entry has another %s', async (_what, lie) => {
+    writeLog(directory, { segments: [[4000]] })
+    const [file] = segmentFiles(directory)
+    const index = indexOf(file!)
+    const entries = index.entries.map((entry, number) => (number === 2 ? { ...entry, ...lie(entry) } : entry))
+    writeIndex(file!, { ...index, entries })
+    const reason = `its index says that entry ${entries[2]!.sequence} is at byte ${entries[2]!.offset}`
+    expect((await verifyLog(directory)).damages).toMatchObject([{ file, reason, firstSequence: undefined, lastSequence: undefined }])
+  })
+
+  test('an index that names older cursors than there are', async () => {
+    const { path } = new SegmentMaker(directory).make({ batches: [2, 2], seal: true, cursors: [{ name: 'reader', sequence: 2, epoch: 0 }] })
+    const index = indexOf(path)
+    expect(index.cursorTrailerOffset).toBe(index.lastTrailerOffset)
+    writeIndex(path, { ...index, cursorTrailerOffset: 128 })
+    expect((await verifyLog(directory)).damages).toMatchObject([{ file: path, reason: 'its index names other trailers than are there' }])
+  })
+
+  test('an index that says that an entry is where the last trailer stands', async () => {
+    writeLog(directory, { segments: [[4000]] })
+    const [file] = segmentFiles(directory)
+    const index = indexOf(file!)
+    const last = index.entries.at(-1)!
+    const entries = [...index.entries.slice(0, -1), { ...last, offset: index.lastTrailerOffset + 8 }]
+    writeIndex(file!, { ...index, entries })
+    const reason = `its index says that entry ${last.sequence} is at byte ${index.lastTrailerOffset + 8}`
+    expect(await verifyLog(directory)).toMatchObject({ status: 'corrupt', damages: [{ reason, firstSequence: undefined, lastSequence: undefined }] })
+  })
+
+  test.each(['lastTrailerOffset', 'cursorTrailerOffset'] as const)('an index that names another trailer than is there: %s', async (field) => {
+    writeLog(directory, { segments: [[10, 10, 10]] })
+    const [file] = segmentFiles(directory)
+    const index = indexOf(file!)
+    writeIndex(file!, { ...index, [field]: readFileSync(file!).indexOf('CMT!', offsetOfEntry(file!, 5)) - 24 })
+    const report = await verifyLog(directory)
+    expect(report).toMatchObject({ status: 'corrupt', damages: [{ firstSequence: undefined, lastSequence: undefined }] })
+    if (field === 'lastTrailerOffset') expect(report.damages[0]!.reason).toBe('its index names other trailers than are there')
+  })
+
+  test('a sealed segment with nothing but its index: all that its header tells of', async () => {
+    writeLog(directory, { segments: [[10]] })
+    const [file] = segmentFiles(directory)
+    edit(file!, (bytes) => {
+      const indexBytes = bytes.readUInt32LE(bytes.length - 8)
+      const header = { ...(decodeSegmentHeader(bytes.subarray(0, 128)) as SegmentHeader), bytes: 128 + indexBytes }
+      return Buffer.concat([encodeSegmentHeader(header), bytes.subarray(bytes.length - indexBytes)])
+    })
+    const report = await verifyLog(directory)
+    expect(report.status).toBe('corrupt')
+    expect(report.damages.map(({ reason }) => reason)).toContain('its header says first sequence 1, its frames say undefined')
+    const lost = report.damages.filter((damage) => damage.firstSequence !== undefined)
+    expect(lost.map(({ firstSequence, lastSequence }) => [firstSequence, lastSequence])).toEqual([[1, 10]])
+  })
+
+  test('more damaged places than a report is to hold are summed up in its last one', async () => {
+    writeLog(directory, { segments: [[2500]] })
+    const [file] = segmentFiles(directory)
+    edit(file!, (bytes) => {
+      for (let at = bytes.indexOf('MSG!'); at >= 0; at = bytes.indexOf('MSG!', at + 1)) if (bytes.readBigUInt64LE(at + 8) % 2n === 1n) bytes[at + 30]! ^= 1
+    })
+    const { damages } = await verifyLog(directory)
+    expect(damages.length).toBe(1000)
+    expect(damages.slice(0, 999).map(({ firstSequence, lastSequence }) => [firstSequence, lastSequence])).toEqual(Array.from({ length: 999 }, (_, index) => [2 * index + 1, 2 * index + 1]))
+    expect(damages.at(-1)).toMatchObject({ reason: '999 damaged places come before this one', firstSequence: 1999, lastSequence: 2500 })
+  })
+
+  test('what is not the next frame of a segment that other software has written, where opening refuses it too', async () => {
+    writeForeign(directory, 6, tailHeader(1))
+    const [file] = segmentFiles(directory)
+    const offset = offsetOfEntry(file!, 4)
+    edit(file!, (bytes) => Buffer.concat([bytes.subarray(0, offset), bytes.subarray(offsetOfEntry(file!, 5))]))
+    const report = await verifyLog(directory)
+    expect(report).toMatchObject({ status: 'corrupt', segments: [{ state: 'foreign', lastSequence: 3 }] })
+    expect(report.damages).toContainEqual(expect.objectContaining({ file, offset, firstSequence: 4, lastSequence: 4 }))
+    expect(refusalOf(directory)).toEqual({ file, offset, firstSequence: 4, lastSequence: 4 })
+  })
 })
+
+/** Puts another index there, of the same length. */
+function writeIndex(file: string, index: SparseIndex): void {
+  edit(file, (bytes) => {
+    const { lastTicks } = decodeSegmentHeader(bytes.subarray(0, 128)) as SegmentHeader
+    const made = encodeIndex(parseSegmentName(basename(file))!.uuid, index, relativeTicks(lastTicks, tickBase(lastTicks)), tickBase(lastTicks))
+    bytes.set(made, bytes.length - made.length)
+  })
+}
 
 function indexOf(file: string): NonNullable<ReturnType<typeof readIndex>> {
   const open = nodeDisk.open(file, 'read')
@@ -321,6 +429,29 @@ describe('beside a writer', () => {
     } }
     expect(await verifyDirectory(disk, directory)).toMatchObject({ status: 'sound', entries: 5 })
   })
+
+  test('a file that is removed at any other moment is passed over as well: the oldest one, or one whose seal was interrupted', async () => {
+    for (const [segments, isUnsealed] of [[[[5], [5]], false], [[[5]], true]] as const) {
+      const made = mkdtempSync(join(directory, 'made-'))
+      writeLog(made, { segments })
+      const [first] = segmentFiles(made)
+      if (isUnsealed) edit(first!, (bytes) => { bytes.set(encodeSegmentHeader(tailHeader(1))) })
+      const sound = readFileSync(first!)
+      let mostOpens = 0
+      for (let goesAt = Infinity; goesAt > 0; goesAt--) {
+        writeFileSync(first!, sound)
+        let opens = 0
+        const disk: Disk = { ...nodeDisk, open: (path, access) => {
+          if (path === first && ++opens === goesAt) rmSync(first)
+          return nodeDisk.open(path, access)
+        } }
+        const { status, damages, repairs } = await verifyDirectory(disk, made, { onProgress: () => undefined })
+        expect([status, damages, repairs], `gone when it is opened for the ${goesAt}. time`).toEqual(['sound', [], []])
+        if (goesAt === Infinity) goesAt = mostOpens = opens + 1
+      }
+      expect(mostOpens).toBeGreaterThan(2)
+    }
+  })
 })
 
 describe('arguments and progress', () => {
@@ -341,5 +472,29 @@ describe('arguments and progress', () => {
     await expect(verifyLog(join(directory, 'none'))).rejects.toMatchObject({ code: 'ERR_WAL_IO', file: join(directory, 'none') })
     writeLog(directory, { segments: [[1]] })
     await expect(verifyLog(directory, { signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow('enough')
+  })
+
+  test('a signal that is aborted while a segment is checked ends the work before the next one', async () => {
+    writeLog(directory, { segments: [[200], [200], [200]], dataBytes: 5000 })
+    const first = sizeOf(segmentFiles(directory)[0]!)
+    const enough = new AbortController()
+    const done: number[] = []
+    const checking = verifyLog(directory, { signal: enough.signal, onProgress: (doneBytes) => {
+      done.push(doneBytes)
+      enough.abort(new Error('enough'))
+    } })
+    await expect(checking).rejects.toThrow('enough')
+    expect(done.length).toBeGreaterThan(0)
+    expect(done.at(-1)).toBeLessThanOrEqual(first)
+    const whole = verifyLog(directory, { signal: new AbortController().signal })
+    expect(await whole).toMatchObject({ status: 'sound', entries: 600 })
+  })
+
+  test('a file that the system does not open is no damage: the check cannot be made', async () => {
+    writeLog(directory, { segments: [[1], [1]] })
+    const [first] = segmentFiles(directory)
+    renameSync(first!, join(directory, 'elsewhere'))
+    symlinkSync(join(directory, 'elsewhere'), first!)
+    await expect(verifyLog(directory)).rejects.toMatchObject({ code: 'ERR_WAL_IO', cause: { code: 'ELOOP' } })
   })
 })

@@ -62,3 +62,20 @@ test('a thread whose end was seen is dead without asking the kernel, and nobody 
   expect(attachRecord(ring, identityOf(9), alive).index).toBe(second.index)
   expect(isProvedDead(ring, second.index, identityOf(9), alive)).toBe(false)
 })
+
+test('an identity that is read while its record changes hands is nobody\'s', () => {
+  const ring = openRing(allocateRing(4096, 16, 1000))
+  const record = attachRecord(ring, identityOf(7), alive)
+  let reads = 0
+  const load = (words: Int32Array, index: number): number => {
+    const value = ring.atomics.load(words, index)
+    // Between the thread's id and its start time the thread leaves, and another comes.
+    if (++reads === 1) {
+      freeRecord(ring, record.index, 7)
+      attachRecord(ring, identityOf(9), alive)
+    }
+    return value
+  }
+  expect(readIdentity({ ...ring, atomics: { ...ring.atomics, load } }, record.index).thread).toBeLessThan(0)
+  expect(readIdentity(ring, record.index)).toEqual(identityOf(9))
+})

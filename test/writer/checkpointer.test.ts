@@ -1,0 +1,63 @@
+/** How room is made on a full disk, on a disk in memory. */
+
+import { expect, test } from 'vitest'
+import { createSegmentName } from '../../dist/src/format/segment-name.js'
+import type { RecoveredSegment } from '../../dist/src/recovery/recover.js'
+import { allocateRing, initializeRing, openRing } from '../../dist/src/ring/ring.js'
+import { BlobKeeper } from '../../dist/src/writer/blob-keeper.js'
+import { Checkpointer } from '../../dist/src/writer/checkpointer.js'
+import { CursorKeeper } from '../../dist/src/writer/cursor-keeper.js'
+import { DiskSpace } from '../../dist/src/writer/disk-space.js'
+import { SegmentStore } from '../../dist/src/writer/segment-store.js'
+import { MemoryDisk, systemError } from '../model/memory-disk.js'
+
+const OPTIONS = {
+  directory: '/log', maxSegmentBytes: 65_536, maxSegmentEntries: 1000, maxSegmentAgeMs: 1000, durability: 'batch', lingerMs: 0, maxBatchBytes: 4096,
+  preallocateBytes: 0, lockWaitMs: 0, salvages: false, reserveBytes: 0,
+  retention: { maxBytes: 2 ** 40, maxAgeMs: Infinity, maxSegments: 1000, keepConsumed: true, whenOver: 'drop-oldest', cleanupIntervalMs: 1000 },
+} as const
+
+/** A log of two sealed segments of that size, which may go when the disk is full. */
+function full(bytes = 1000): { readonly disk: MemoryDisk; readonly checkpointer: Checkpointer; readonly store: SegmentStore } {
+  const disk = new MemoryDisk()
+  disk.makeDirectory('/log')
+  const segments = [1, 2].map((number): RecoveredSegment => {
+    const name = createSegmentName(number * 1000)
+    const path = `/log/${name.name}`
+    disk.create(path).close()
+    return { name, path, firstSequence: number * 10, lastSequence: number * 10 + 9, bytes, isOwn: true }
+  })
+  const ring = openRing(allocateRing(4096, 16, 1000))
+  initializeRing(ring, { nextSequence: 30, tickBase: 1, floorTicks: 0, clockZeroNs: 0n, clockZeroTicks: 0 })
+  const store = new SegmentStore(disk, '/log', segments, { spareBytes: OPTIONS.maxSegmentBytes, maxSegmentAgeMs: OPTIONS.maxSegmentAgeMs })
+  const space = new DiskSpace(ring, disk, '/log', 0)
+  const checkpointer = new Checkpointer(ring, OPTIONS, store, new CursorKeeper(ring, []), space, new BlobKeeper(disk, '/log', 29), () => 30)
+  return { disk, checkpointer, store }
+}
+
+test('on a full disk the oldest segment goes, cursors first, one at a time, until none is left that may go', () => {
+  const { disk, checkpointer, store } = full()
+  let secured = 0
+  const counts: number[] = []
+  while (checkpointer.makeRoom(() => { secured++ })) counts.push(store.count)
+  expect([counts, secured, disk.list('/log')]).toEqual([[1, 0], 2, []])
+})
+
+test('where there is no room even for the cursors nothing is removed; a removal that fails is told', () => {
+  const { disk, checkpointer, store } = full()
+  expect(checkpointer.makeRoom(() => { throw systemError('ENOSPC', 'write', '/log') })).toBe(false)
+  expect(store.count).toBe(2)
+  disk.onOperation = ({ kind, path }) => {
+    if (kind === 'remove') throw systemError('EIO', 'unlink', path)
+  }
+  expect(() => checkpointer.makeRoom(() => undefined)).toThrow(expect.objectContaining({ code: 'EIO', syscall: 'unlink' }))
+  expect([store.count, disk.list('/log').length]).toEqual([2, 2])
+})
+
+test('what is kept to be used again goes before any segment', () => {
+  const { disk, checkpointer, store } = full(OPTIONS.maxSegmentBytes)
+  store.removeOldest(true)
+  expect([store.spareBytes, disk.list('/log').length]).toEqual([OPTIONS.maxSegmentBytes, 2])
+  expect(checkpointer.makeRoom(() => undefined)).toBe(true)
+  expect([store.spareBytes, store.count, disk.list('/log').length]).toEqual([0, 1, 1])
+})

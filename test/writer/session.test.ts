@@ -1,0 +1,103 @@
+/** The writer's own steps, on a disk in memory and in simulated time. */
+
+import { expect, test } from 'vitest'
+import { shippedCode } from '../crash/code-under-test.js'
+import { CursorHistory } from '../crash/cursor-history.js'
+import { History } from '../crash/history.js'
+import { readImage } from '../crash/log-image.js'
+import { LogSession, type SessionOptions } from '../crash/log-session.js'
+import { SimulatedTime } from '../crash/simulated-time.js'
+import { MemoryDisk } from '../model/memory-disk.js'
+import { seededRandom } from '../model/random.js'
+
+const HOUR_MS = 3_600_000
+
+/** Opens a log, lets `use` work with it, and closes it. Returns its disk. */
+function run(options: Partial<SessionOptions['writer']>, use: (session: LogSession, time: SimulatedTime, disk: MemoryDisk) => void): MemoryDisk {
+  const code = shippedCode()
+  const time = new SimulatedTime(Date.UTC(2026, 10, 24))
+  const disk = new MemoryDisk()
+  disk.makeDirectory('/log')
+  const writer: SessionOptions['writer'] = {
+    directory: '/log', maxSegmentBytes: 65_536, maxSegmentEntries: 1000, maxSegmentAgeMs: 24 * HOUR_MS, durability: 'batch', lingerMs: 0,
+    maxBatchBytes: 4096, preallocateBytes: 0, lockWaitMs: 0, salvages: false, reserveBytes: 0,
+    retention: { maxBytes: 2 ** 40, maxAgeMs: Infinity, maxSegments: 1000, keepConsumed: true, whenOver: 'refuse', cleanupIntervalMs: HOUR_MS },
+    ...options,
+  }
+  time.during(() => {
+    const session = new LogSession(code, disk, { ringBytes: 4096, slots: 16, writer }, code.recover(disk, '/log'), time, new History(), new CursorHistory())
+    use(session, time, disk)
+    session.close(seededRandom(1))
+  })
+  return disk
+}
+
+const textsOf = (disk: MemoryDisk): (string | undefined)[] => readImage(disk, '/log').entries.map(({ data }) => data?.toString())
+
+test('an entry whose filling throws, in a batch with others, stands as aborted between them, with a time that does not fall', () => {
+  const disk = run({}, (session, time) => {
+    for (const [text, fate] of [['first', 'whole'], ['second', 'throws'], ['third', 'whole']] as const) {
+      time.advance(5)
+      expect(session.append([Buffer.from(text)], fate)).toBe(true)
+    }
+    session.step()
+    expect(session.durable).toBe(3)
+  })
+  expect(textsOf(disk)).toEqual(['first', undefined, 'third'])
+})
+
+test('what was never asked to be durable is so when the log is closed, whatever a power cut does then', () => {
+  const disk = run({ durability: 'manual' }, (session) => {
+    session.append([Buffer.from('not synced')], 'whole')
+    while (session.step());
+    expect(session.durable).toBe(0)
+  })
+  let states = 0
+  for (const state of disk.crashStates()) {
+    expect(textsOf(state)).toEqual(['not synced'])
+    states++
+  }
+  expect(states).toBeGreaterThan(0)
+})
+
+test('a segment that has become as old as it may is sealed, without another entry', () => {
+  const names: number[] = []
+  const disk = run({ maxSegmentAgeMs: HOUR_MS }, (session, time, at) => {
+    session.append([Buffer.from('old')], 'whole')
+    const steps = (): void => { for (let step = 0; step < 5; step++) session.step() }
+    for (const minutes of [0, 59, 2]) {
+      time.advance(minutes * 60_000)
+      steps()
+      const [name] = at.list('/log')
+      const file = at.open(`/log/${name}`, 'read')
+      const header = Buffer.alloc(128)
+      file.read(header, 0)
+      file.close()
+      names.push(header[56]!)
+    }
+    session.append([Buffer.from('new')], 'whole')
+    steps()
+  })
+  expect(names).toEqual([0, 0, 1])
+  expect([readImage(disk, '/log').names.length, textsOf(disk)]).toEqual([2, ['old', 'new']])
+})
+
+test('cursors that move without an entry fill a segment in the end: it is sealed, and they go on in another one', () => {
+  const MOVES = 50
+  const disk = run({ maxSegmentBytes: 4096 }, (session, time) => {
+    session.append([Buffer.from('one')], 'whole')
+    session.step()
+    session.consumers.commit('reader', 1, 1, seededRandom(1))
+    for (let move = 0; move < MOVES; move++) {
+      session.consumers.seek('reader', move % 2)
+      session.consumers.request()
+      time.advance(20)
+      for (let step = 0; step < 3; step++) session.step()
+      session.consumers.look()
+      expect(session.consumers.served).toBe(move + 1)
+    }
+  })
+  const { names, cursors, entries } = readImage(disk, '/log')
+  expect(names.length).toBeGreaterThan(1)
+  expect([cursors, entries.length]).toEqual([[{ name: 'reader', sequence: (MOVES - 1) % 2, epoch: MOVES + 1 }], 1])
+})

@@ -1,0 +1,38 @@
+/** Sealing on a disk without room for it, in memory. */
+
+import { expect, test } from 'vitest'
+import { recover } from '../../dist/src/recovery/recover.js'
+import { allocateRing, initializeRing, openRing } from '../../dist/src/ring/ring.js'
+import { CursorKeeper } from '../../dist/src/writer/cursor-keeper.js'
+import { SegmentStore } from '../../dist/src/writer/segment-store.js'
+import { TailKeeper } from '../../dist/src/writer/tail-keeper.js'
+import { MemoryDisk, systemError } from '../model/memory-disk.js'
+
+const OPTIONS = {
+  directory: '/log', maxSegmentBytes: 65_536, maxSegmentEntries: 1000, maxSegmentAgeMs: 1000, durability: 'batch', lingerMs: 0, maxBatchBytes: 4096,
+  preallocateBytes: 0, lockWaitMs: 0, salvages: false, reserveBytes: 0,
+  retention: { maxBytes: 2 ** 40, maxAgeMs: Infinity, maxSegments: 1000, keepConsumed: true, whenOver: 'refuse', cleanupIntervalMs: 1000 },
+} as const
+
+test('a seal that found no room for its header is finished before anything more is written: no batch fits meanwhile, nor a mark', () => {
+  const disk = new MemoryDisk()
+  disk.makeDirectory('/log')
+  const ring = openRing(allocateRing(4096, 16, 1000))
+  initializeRing(ring, { nextSequence: 1, tickBase: 1, floorTicks: 0, clockZeroNs: 0n, clockZeroTicks: 0 })
+  const cursors = new CursorKeeper(ring, [])
+  const store = new SegmentStore(disk, '/log', [], { spareBytes: 65_536, maxSegmentAgeMs: 1000 })
+  const tails = new TailKeeper(disk, OPTIONS, recover(disk, '/log'), 0n, cursors, store, () => 0)
+  const need = { bytes: 100, firstSequence: 1, lastSequence: 1 }
+  expect([tails.isTooSmallFor(need), tails.isFull]).toEqual([false, false])
+  const { name } = tails.ensure(1)
+  expect([tails.isTooSmallFor(need), tails.isFull]).toEqual([false, false])
+  disk.onOperation = ({ kind, offset, path }) => {
+    if (kind === 'write' && offset === 0) throw systemError('ENOSPC', 'write', path)
+  }
+  expect(() => tails.seal()).toThrow(expect.objectContaining({ code: 'ENOSPC' }))
+  expect([tails.tail?.name, tails.tail?.isSealing, tails.isTooSmallFor(need), tails.isFull, store.count]).toEqual([name, true, true, true, 0])
+  disk.onOperation = undefined
+  tails.seal()
+  expect([tails.tail, tails.isTooSmallFor(need), store.count]).toEqual([undefined, false, 1])
+  expect(recover(disk, '/log')).toMatchObject({ nextSequence: 1, report: { segments: 1, cleanClose: true } })
+})
