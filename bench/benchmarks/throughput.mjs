@@ -45,7 +45,7 @@ export function plan({ size, isFull }) {
 function againstFloor({ size }) {
   const count = size(4096)
   const totalBytes = count * LARGE_BYTES
-  const ringwal = (name, options) => ({ name, promise: 'durable', call: 'measureStore', settings: { store: 'ringwal', bytes: LARGE_BYTES, count, options } })
+  const ringwal = (name, options) => ({ name, promise: 'durable', call: 'measureStore', settings: { store: 'ringwal', bytes: LARGE_BYTES, count, options: { maxSegmentBytes: totalBytes / 4, ...options } } })
   const raw = (name, isPreallocated, of) => ({
     name, promise: 'durable', call: 'measureRaw',
     settings: (measured) => ({ bytes: Math.max(4096, Math.round(measured[of].batchBytes / 4096) * 4096), totalBytes, isPreallocated }),

@@ -99,8 +99,7 @@ class LogReader {
   }
 
   close(): void {
-    if (this.#ahead === undefined) this.#file?.close()
-    else this.#ahead.close()
+    ;(this.#ahead ?? this.#file)?.close()
     this.#ahead = undefined
     this.#file = undefined
     this.#horizon.entered?.(undefined)
@@ -117,8 +116,6 @@ class LogReader {
     if (ending !== undefined) {
       const more = await this.#atEnding(ending, visible, entries.length > 0)
       if (more === undefined && entries.length === 0) return undefined
-    } else {
-      this.#looks = 0
     }
     return entries
   }
@@ -166,11 +163,10 @@ class LogReader {
 
   /** Takes what is in memory, with one read at most; tells why it stopped, if not for more to read. */
   async #readBlock(visible: number | undefined): Promise<Ending | undefined> {
-    const before = this.#next
-    const first = await checkAsync(this.#window, this.#file!, this.#ahead)
-    const ending = this.#takeFrames(first, visible)
+    const before = this.#window.offset
+    const ending = this.#takeFrames(await checkAsync(this.#window, this.#file!, this.#ahead), visible)
     // Looks are counted at one place: a reader that is always a little behind takes one at many.
-    if (this.#next > before) this.#looks = 0
+    if (this.#window.offset > before) this.#looks = 0
     return ending
   }
 

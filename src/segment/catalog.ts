@@ -90,11 +90,13 @@ export class Catalog {
   /** The segment as its open file says now: a tail may have been sealed since, and even removed. */
   refresh(entry: CatalogEntry, file: DiskFile): CatalogEntry {
     if (entry.header.sealed) return entry
-    const header = readHeader(file)
-    if (typeof header === 'string' || !header.sealed) return entry
-    // After the header: of a sealed one the size stays. The header may be another segment's.
+    const found = readHeader(file)
+    // After the header: of a sealed one the size stays.
     const fileBytes = file.size()
-    return { ...entry, header: believed(header, file, fileBytes, entry.name.uuid) ?? entry.header, fileBytes }
+    if (typeof found === 'string') return entry
+    // One that another segment has left there says that it is sealed, and where that one ended.
+    const header = found.sealed ? believed(found, file, fileBytes, entry.name.uuid) : found
+    return header === undefined ? entry : { ...entry, header, fileBytes }
   }
 
   /** Whether the segment's name is gone: what its open file holds may be another one's by now. */

@@ -20,7 +20,7 @@ export const BUGS: readonly SeededBug[] = [
   },
   {
     name: 'a later segment does not prove the one before it', caughtBy,
-    patches: [{ file: 'recovery/verdict.js', from: 'const own = Math.min(proof, nextFirst - 1);', to: 'const own = 0;' }],
+    patches: [{ file: 'recovery/verdict.js', from: 'const proof = nextFirst - 1;', to: 'const proof = 0;' }],
   },
   {
     name: 'the index of a sealed segment is not looked at', caughtBy,

@@ -126,7 +126,7 @@ const LOG_BUGS: readonly Omit<SeededBug, 'caughtBy'>[] = [
   },
   {
     name: 'a segment is wanted to hold all that a much later one proves',
-    patches: [{ file: 'recovery/verdict.js', from: 'Math.min(proof, nextFirst - 1)', to: 'proof' }],
+    patches: [{ file: 'recovery/verdict.js', from: 'nextFirst = firstSequenceOf(segment) ?? nextFirst;', to: 'nextFirst = Math.max(nextFirst, firstSequenceOf(segment) ?? 0);' }],
     shows: BROKEN,
   },
   {

@@ -12,7 +12,7 @@ const KILL_BUGS: readonly Bug[] = [
   { name: 'kill: acknowledged before it is written', patches: [{ file: WRITER, from: WRITE, to: `this.#noteSynced(batch.lastSequence); tail.sync(); ${WRITE}` }] },
   {
     name: 'kill: the newest segment is taken for one that was never finished',
-    patches: [{ file: 'recovery/verdict.js', from: 'if (scan?.lastSequence === undefined) {', to: "if (around.isNewest && scan !== undefined) return { kind: 'remove', facts: segment };\n    if (scan?.lastSequence === undefined) {" }],
+    patches: [{ file: 'recovery/verdict.js', from: 'if (scan.lastSequence === undefined) {', to: "if (around.isNewest) return { kind: 'remove', facts: segment };\n    if (scan.lastSequence === undefined) {" }],
   },
   {
     name: 'kill: the torn tail is not cut',

@@ -12,7 +12,7 @@ export const BUGS: readonly SeededBug[] = [
   },
   {
     name: 'a reading from a time on begins one entry too late', caughtBy,
-    patches: [{ file: 'log/reader.js', from: 'frameMs(view, at) < this.#plan.fromTimestamp', to: 'frameMs(view, at) <= this.#plan.fromTimestamp' }],
+    patches: [{ file: 'log/reader.js', from: 'frameMs(block.view, at) < fromTimestamp', to: 'frameMs(block.view, at) <= fromTimestamp' }],
   },
   {
     name: 'get gives the next entry when the one that was asked for is gone', caughtBy,
@@ -31,7 +31,7 @@ export const BUGS: readonly SeededBug[] = [
   },
   {
     name: 'times fall along the sequence', caughtBy,
-    patches: [{ file: 'log/entry.js', from: 'return frameMs(this.#view, this.#offset);', to: 'return frameMs(this.#view, this.#offset) - 1000 * (this.sequence % 2);' }],
+    patches: [{ file: 'log/entry.js', from: 'return frameMs(this.#block.view, this.#offset);', to: 'return frameMs(this.#block.view, this.#offset) - 1000 * (this.sequence % 2);' }],
   },
   {
     name: 'a receipt tells another time than the entry has', caughtBy,
@@ -55,7 +55,7 @@ export const BUGS: readonly SeededBug[] = [
   },
   {
     name: 'text is decoded as if each byte were a character', caughtBy,
-    patches: [{ file: 'log/entry.js', from: 'toString(\'utf8\'', to: 'toString(\'latin1\'' }],
+    patches: [{ file: 'log/entry.js', from: 'this.#block.text(start, ', to: 'this.#block.bytes.toString(\'latin1\', start, ' }],
   },
   {
     name: 'a message that waits for room is not copied', caughtBy,
