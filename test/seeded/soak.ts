@@ -8,7 +8,7 @@ const caughtBy = 'soak'
 export const BUGS: readonly SeededBug[] = [
   {
     name: 'a reading does not close its file', caughtBy,
-    patches: [{ file: 'log/reader.js', from: 'this.#file?.close();', to: '' }],
+    patches: [{ file: 'log/reader.js', from: '(this.#ahead ?? this.#file)?.close();', to: '' }],
   },
   {
     name: 'what all consumers have committed is not freed', caughtBy,
