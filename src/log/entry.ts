@@ -5,7 +5,7 @@ import { FRAME_DATA, FRAME_OVERHEAD, frameMs, frameTicks } from '../format/frame
 import { Block } from '../segment/block.js'
 
 /**
- * One entry of the log. It is the reader's to keep. Its bytes lie in the block that was read with it (256 KiB, or the entry
+ * One entry of the log. It is the reader's to keep. Its bytes lie in the block that was read with it (some 256 KiB, or the entry
  * if that is larger), which stays in memory as long as any entry of it does: copy `data` to keep a few of many.
  */
 export class LogEntry {

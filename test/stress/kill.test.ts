@@ -17,6 +17,7 @@ test('100 SIGKILLs at random moments under load lose nothing that was acknowledg
 test('a log that acknowledged before its sync would be found out', { timeout: 120_000 }, async () => {
   const seed = runSeed()
   console.log(`kill, too early: SEED=${seed}`)
-  const { oracle } = await killAgainAndAgain({ root: temporaryDirectory(), seed, kills: 60, way: () => 'premature' })
-  expect(oracle.faults.some((fault) => fault.includes('is lost'))).toBe(true)
+  const { oracle } = await killAgainAndAgain({ root: temporaryDirectory(), seed, kills: 300, way: () => 'premature' })
+  // Where the next child has healed the log before anybody looked, the sequence is another entry's by now.
+  expect(oracle.faults.join('\n')).toMatch(/was acknowledged and is lost|was acknowledged twice|not the entry that was acknowledged/)
 })
