@@ -44,7 +44,8 @@ export class ReadAhead {
 
   /** Closes the file, once nothing is read from it: its number may be another file's a moment later. */
   close(): void {
-    if (this.#reading === undefined) this.#file.close()
-    else void this.#reading.count.catch(() => undefined).then(() => this.#file.close())
+    if (this.#reading === undefined) return this.#file.close()
+    // Nobody is there any more to be told of an error; a file that was only read has nothing to lose.
+    void this.#reading.count.catch(() => undefined).then(() => this.#file.close()).catch(() => undefined)
   }
 }

@@ -83,16 +83,16 @@ export class Tail {
     const tail = new Tail(spare === undefined ? disk.create(path) : renamed(disk, spare, path), name, start)
     try {
       tail.#writeStart(spare?.bytes ?? 0)
+      // write → sync file → sync directory → (later) acknowledge
+      tail.#file.sync()
+      disk.syncDirectory(start.directory)
     } catch (error) {
-      // The next attempt has another name; with both there after a power cut, neither of them whole, this one would count as damaged.
+      // The next attempt has another name, and begins with the same sequence: where this one stayed beside it, one of them would count as damaged.
       tail.#file.close()
       disk.remove(path)
       disk.syncDirectory(start.directory)
       throw error
     }
-    // write → sync file → sync directory → (later) acknowledge
-    tail.#file.sync()
-    disk.syncDirectory(start.directory)
     return tail
   }
 

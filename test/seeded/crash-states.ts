@@ -18,7 +18,7 @@ const LOG_BUGS: readonly Omit<SeededBug, 'caughtBy'>[] = [
   },
   {
     name: 'the directory is not synced after a segment was created',
-    patches: [{ file: 'segment/tail.js', from: 'disk.syncDirectory(start.directory);\n        return tail;', to: 'return tail;' }],
+    patches: [{ file: 'segment/tail.js', from: 'tail.#file.sync();\n            disk.syncDirectory(start.directory);', to: 'tail.#file.sync();' }],
     shows: BROKEN,
   },
   {
@@ -203,7 +203,7 @@ const LOG_BUGS: readonly Omit<SeededBug, 'caughtBy'>[] = [
   },
   {
     name: 'the directory is not synced after a freed segment was renamed to be used again',
-    patches: [{ file: 'segment/tail.js', from: 'disk.syncDirectory(start.directory);\n        return tail;', to: 'if (spare === undefined) disk.syncDirectory(start.directory);\n        return tail;' }],
+    patches: [{ file: 'segment/tail.js', from: 'tail.#file.sync();\n            disk.syncDirectory(start.directory);', to: 'tail.#file.sync();\n            if (spare === undefined) disk.syncDirectory(start.directory);' }],
     shows: BROKEN,
   },
   {

@@ -48,6 +48,15 @@ describe('a tail that cannot be begun', () => {
     expect(disk.list('/log')).toEqual([])
   })
 
+  test.each(['sync', 'syncDirectory'] as const)('nor if it is its %s that fails', (kind) => {
+    let count = 0
+    disk.onOperation = (operation) => {
+      if (operation.kind === kind && ++count === 1) throw systemError('ENOSPC', kind, operation.path)
+    }
+    expect(() => Tail.create(disk, START)).toThrow(expect.objectContaining({ code: 'ENOSPC' }))
+    expect(disk.list('/log')).toEqual([])
+  })
+
   test('in a spare that cannot have its name gives the spare up', () => {
     const given = spare()
     refuse('EIO', 'rename')
