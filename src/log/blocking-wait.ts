@@ -57,7 +57,8 @@ function waitFor(ring: Ring, event: number, reached: () => boolean, timeoutMs: n
     const epoch = prepareWait(atomics, words, event)
     if (reached()) return true
     const leftMs = endMs - performance.now()
-    if (leftMs <= 0 || endError(ring) !== undefined) return false
+    // Once more: the log may have ended since, and what it made durable before stays so.
+    if (leftMs <= 0 || endError(ring) !== undefined) return reached()
     atomics.wait(words, event + EVENT_EPOCH, epoch, Math.min(SLICE_MS, leftMs))
     failIfWriterDied(ring)
   }

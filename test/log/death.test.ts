@@ -1,7 +1,12 @@
-import { describe, expect, onTestFinished, test } from 'vitest'
-import { openLog, type LogHandle } from '../../dist/src/index.js'
+import { performance } from 'node:perf_hooks'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { openLog, type Log, type LogHandle } from '../../dist/src/index.js'
+import { acknowledge } from '../../dist/src/ring/drain.js'
+import { failLog, isEnded, markClosed } from '../../dist/src/ring/life.js'
+import { openRing, type Ring } from '../../dist/src/ring/ring.js'
 import { runChild } from '../support/child-process.js'
 import { entriesOf, reopenAndRead, textsOf } from '../support/log-contents.js'
+import { oweEntry } from '../support/owed-entry.js'
 import { ProducerThread } from '../support/producer-thread.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
@@ -27,6 +32,46 @@ describe('a write that the operating system refuses', () => {
     expect((await again.get(1))?.text()).toBe('acknowledged')
     expect(again.recovery.lastSequence).toBeGreaterThanOrEqual(outcome['safe'] as number)
     expect((await again.write('after')).sequence).toBe(again.recovery.lastSequence + 1)
+  })
+})
+
+describe('a log that ends while a thread is blocked', () => {
+  /** Runs `act`; with the `ending`th reading of the clock in it (a wait reads the clock at each of its steps) the log ends. */
+  async function endAtReading(ending: number, end: (ring: Ring) => void, act: (log: Log) => void): Promise<void> {
+    const log = await openLog({ directory: temporaryDirectory(), ringBytes: 4096, whenFull: 'block' })
+    const owed = oweEntry(log)
+    const ring = openRing(log.handle().ring)
+    const now = performance.now.bind(performance)
+    let readings = 0
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => {
+      if (++readings === ending) end(ring)
+      return now()
+    })
+    try {
+      act(log)
+      expect(isEnded(ring)).toBe(true)
+    } finally {
+      clock.mockRestore()
+      owed.publishAborted()
+      await log.close().catch(() => undefined)
+    }
+  }
+  const endings = Array.from({ length: 10 }, (_, index) => index + 1)
+
+  test.each(endings)('at step %i, tells an append why, and not that the ring is full', async (ending) => {
+    await endAtReading(ending, (ring) => failLog(ring, new Error('no disk')), (log) => {
+      expect(() => {
+        for (let count = 0; count < 10; count++) log.append('x'.repeat(900))
+      }).toThrow(expect.objectContaining({ code: 'ERR_WAL_FAILED' }))
+    })
+  })
+
+  test.each(endings)('at step %i, tells a flush that all is durable, if it is', async (ending) => {
+    const end = (ring: Ring): void => {
+      acknowledge(ring, 1)
+      markClosed(ring)
+    }
+    await endAtReading(ending, end, (log) => expect(log.flushSync()).toBe('durable'))
   })
 })
 
