@@ -101,3 +101,17 @@ test('cursors that move without an entry fill a segment in the end: it is sealed
   expect(names.length).toBeGreaterThan(1)
   expect([cursors, entries.length]).toEqual([[{ name: 'reader', sequence: (MOVES - 1) % 2, epoch: MOVES + 1 }], 1])
 })
+
+test('the reserve is there with the first entry, also where a cursor came before', () => {
+  run({ reserveBytes: 8192 }, (session, time, disk) => {
+    const hasReserve = (): boolean => disk.list('/log').includes('reserve')
+    session.consumers.commit('reader', 0, 0, seededRandom(1))
+    session.consumers.request()
+    time.advance(20)
+    for (let step = 0; step < 3; step++) session.step()
+    expect(disk.list('/log').filter((name) => name.endsWith('.wal'))).toHaveLength(1)
+    session.append([Buffer.from('one')], 'whole')
+    session.step()
+    expect([session.durable, hasReserve()]).toEqual([1, true])
+  })
+})
