@@ -6,7 +6,7 @@ const TWO_32 = 2 ** 32
 
 /** Writes a safe non-negative integer as u64. */
 export function setUint64(view: DataView, offset: number, value: number): void {
-  invariant(Number.isSafeInteger(value) && value >= 0, `${value} is a safe non-negative integer`)
+  if (!(Number.isSafeInteger(value) && value >= 0)) invariant(false, `${value} is a safe non-negative integer`)
   view.setUint32(offset, value >>> 0, true)
   view.setUint32(offset + 4, Math.floor(value / TWO_32), true)
 }

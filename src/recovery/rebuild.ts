@@ -163,10 +163,10 @@ class BatchBuilder {
     }
     const entries = this.#pieces.filter((piece) => piece.kind === 'entry')
     const batch: TailBatch = {
-      buffers, bytes, marks, firstSequence: this.#pieces[0]!.first, lastSequence: this.#pieces.at(-1)!.last, entryCount: entries.length,
+      bytes, marks, firstSequence: this.#pieces[0]!.first, lastSequence: this.#pieces.at(-1)!.last, entryCount: entries.length,
       firstTicks: entries.at(0)?.ticks ?? 0n, lastTicks: entries.at(-1)?.ticks ?? 0n,
     }
-    this.#tail.write(batch, this.#tail.lastSequence, undefined)
+    this.#tail.write(buffers, batch, this.#tail.lastSequence, undefined)
     this.#pieces = []
     this.#bytes = 0
   }

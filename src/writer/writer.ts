@@ -161,7 +161,7 @@ export class Writer {
     const tail = this.#tails.ensure(batch.firstSequence)
     // Taken when it is certain which segment they go to: a seal tells that all before are durable.
     const cursors = this.#cursors.take()
-    tail.write({ ...batch, buffers: batch.extents.map((extent) => this.#bytesOf(extent)) }, this.#durable, cursors)
+    tail.write(batch.extents.map((extent) => this.#bytesOf(extent)), batch, this.#durable, cursors)
     this.#cursors.noteWritten()
     this.#tails.lastTicks = tail.lastTicks
     this.#unsyncedSinceMs ??= performance.now()

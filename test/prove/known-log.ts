@@ -210,8 +210,8 @@ export class TailMaker {
     }
     const last = this.state.entries.length
     const cursors = below(random, 3) === 0 ? this.#moveCursors(first - 1) : undefined
-    this.#tail.write({
-      buffers, bytes, marks, firstSequence: first, lastSequence: last, entryCount: marks.length,
+    this.#tail.write(buffers, {
+      bytes, marks, firstSequence: first, lastSequence: last, entryCount: marks.length,
       firstTicks: marks.at(0)?.ticks ?? 0n, lastTicks: marks.at(-1)?.ticks ?? 0n,
     }, first - 1, cursors)
     this.#noteTrailer(start + bytes, first, last, first - 1, cursors)

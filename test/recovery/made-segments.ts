@@ -7,7 +7,7 @@ import { FRAME_OVERHEAD, sealFrame, writeFrameHeader } from '../../dist/src/form
 import { absoluteTicks } from '../../dist/src/format/ticks.js'
 import type { Cursor } from '../../dist/src/format/trailer-layout.js'
 import { readLog } from '../../dist/src/index.js'
-import { Tail } from '../../dist/src/segment/tail.js'
+import { Tail, type TailBatch } from '../../dist/src/segment/tail.js'
 
 const TICK_BASE = 148_849_000
 const FIRST_MS = 1_700_000_000_000
@@ -60,7 +60,7 @@ export class SegmentMaker {
     let last = firstSequence - 1
     for (const [number, count] of plan.batches.entries()) {
       const cursors = number === plan.batches.length - 1 ? plan.cursors : undefined
-      tail.write(batchOf(last + 1, count), plan.marks === false ? firstSequence - 1 : last, cursors)
+      tail.write(...batchOf(last + 1, count), plan.marks === false ? firstSequence - 1 : last, cursors)
       last += count
       ends.push(tail.endOffset)
     }
@@ -79,13 +79,13 @@ export function textOf(sequence: number): string {
   return `entry ${sequence} `.padEnd(ENTRY_LETTERS, '·')
 }
 
-function batchOf(first: number, count: number): Parameters<Tail['write']>[0] {
+function batchOf(first: number, count: number): [Uint8Array[], TailBatch] {
   const frames = Array.from({ length: count }, (_, index) => frameOf(first + index))
-  return {
-    buffers: frames, bytes: frames.reduce((sum, frame) => sum + frame.length, 0), firstSequence: first, lastSequence: first + count - 1, entryCount: count,
+  return [frames, {
+    bytes: frames.reduce((sum, frame) => sum + frame.length, 0), firstSequence: first, lastSequence: first + count - 1, entryCount: count,
     firstTicks: absoluteTicks(first, TICK_BASE), lastTicks: absoluteTicks(first + count - 1, TICK_BASE),
     marks: [{ sequence: first, ticks: absoluteTicks(first, TICK_BASE), batchOffset: 0 }],
-  }
+  }]
 }
 
 /** The bytes of an entry's frame. */

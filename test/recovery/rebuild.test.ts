@@ -40,8 +40,8 @@ function writeFrames(frames: readonly Uint8Array[], last: number): string {
     directory, createdMs: MS, firstSequence: 1, previousUuid: new Uint8Array(16), cursors: [], lastTicks: TICKS, preallocateBytes: 0, maxBytes: 1 << 20,
   })
   const entryCount = frames.filter((frame) => new DataView(frame.buffer, frame.byteOffset).getBigUint64(8, true) !== 0n).length
-  tail.write({
-    buffers: frames, bytes: frames.reduce((sum, frame) => sum + frame.length, 0), firstSequence: 1, lastSequence: last, entryCount, firstTicks: TICKS, lastTicks: TICKS,
+  tail.write(frames, {
+    bytes: frames.reduce((sum, frame) => sum + frame.length, 0), firstSequence: 1, lastSequence: last, entryCount, firstTicks: TICKS, lastTicks: TICKS,
     marks: [{ sequence: 1, ticks: TICKS, batchOffset: 0 }],
   }, 0, undefined)
   tail.seal()

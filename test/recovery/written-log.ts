@@ -70,8 +70,8 @@ function writeBatch(tail: Tail, before: number, count: number, dataBytes: number
     batchOffset += frame.length
     return mark
   })
-  tail.write({
-    buffers: frames, bytes: batchOffset, firstSequence: before + 1, lastSequence: before + count, entryCount: count,
+  tail.write(frames, {
+    bytes: batchOffset, firstSequence: before + 1, lastSequence: before + count, entryCount: count,
     firstTicks: marks[0]!.ticks, lastTicks: marks.at(-1)!.ticks, marks,
   }, before, undefined)
 }

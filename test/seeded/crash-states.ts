@@ -28,13 +28,13 @@ const LOG_BUGS: readonly Omit<SeededBug, 'caughtBy'>[] = [
   },
   {
     name: 'a trailer tells of its own batch as durable',
-    patches: [{ file: 'writer/writer.js', from: 'this.#bytesOf(extent)) }, this.#durable, cursors)', to: 'this.#bytesOf(extent)) }, batch.lastSequence, cursors)' }],
+    patches: [{ file: 'writer/writer.js', from: 'this.#bytesOf(extent)), batch, this.#durable, cursors)', to: 'this.#bytesOf(extent)), batch, batch.lastSequence, cursors)' }],
     shows: BROKEN,
   },
   {
     name: 'ring space is given back before it is written',
     patches: [{
-      file: 'writer/writer.js', from: 'tail.write({ ...batch, buffers', to: 'release(this.#ring, batch, this.#point); tail.write({ ...batch, buffers',
+      file: 'writer/writer.js', from: 'tail.write(batch.extents.map', to: 'release(this.#ring, batch, this.#point); tail.write(batch.extents.map',
     }],
     shows: BROKEN,
   },

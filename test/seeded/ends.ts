@@ -6,7 +6,7 @@ type Bug = Omit<SeededBug, 'caughtBy'>
 
 const WRITER = 'writer/writer.js'
 const SYNC = 'this.#tails.tail?.sync();'
-const WRITE = 'tail.write({ ...batch, buffers'
+const WRITE = 'tail.write(batch.extents.map'
 
 const KILL_BUGS: readonly Bug[] = [
   { name: 'kill: acknowledged before it is written', patches: [{ file: WRITER, from: WRITE, to: `this.#noteSynced(batch.lastSequence); tail.sync(); ${WRITE}` }] },
@@ -25,7 +25,7 @@ const KILL_BUGS: readonly Bug[] = [
   { name: 'kill: a sequence is used again', patches: [{ file: 'recovery/recover.js', from: 'nextSequence: judgement.lastSequence + 1', to: 'nextSequence: Math.max(1, judgement.lastSequence)' }] },
   {
     name: 'kill: batches are written without their trailers',
-    patches: [{ file: 'segment/tail.js', from: 'this.#file.write([...batch.buffers, trailer], this.#end);', to: 'this.#file.write(batch.entryCount > 0 ? [...batch.buffers, new Uint8Array(trailer.length)] : [trailer], this.#end);' }],
+    patches: [{ file: 'segment/tail.js', from: 'this.#file.write([...buffers, trailer], this.#end);', to: 'this.#file.write(batch.entryCount > 0 ? [...buffers, new Uint8Array(trailer.length)] : [trailer], this.#end);' }],
   },
 ]
 

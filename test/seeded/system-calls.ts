@@ -32,8 +32,8 @@ export const BUGS: readonly SeededBug[] = [
   {
     name: 'after a failed write the next one begins behind it',
     patches: [{
-      file: 'segment/tail.js', from: 'this.#file.write([...batch.buffers, trailer], this.#end);',
-      to: 'try { this.#file.write([...batch.buffers, trailer], this.#end); } catch (error) { this.#end = end; throw error; }',
+      file: 'segment/tail.js', from: 'this.#file.write([...buffers, trailer], this.#end);',
+      to: 'try { this.#file.write([...buffers, trailer], this.#end); } catch (error) { this.#end = end; throw error; }',
     }],
     caughtBy,
   },

@@ -17,7 +17,7 @@ const BUGS_OF_THREADS: readonly Omit<SeededBug, 'caughtBy'>[] = [
   },
   {
     name: 'threads: ring space is given back before it is written',
-    patches: [{ file: 'writer/writer.js', from: 'tail.write({ ...batch, buffers', to: 'release(this.#ring, batch, this.#point); tail.write({ ...batch, buffers' }],
+    patches: [{ file: 'writer/writer.js', from: 'tail.write(batch.extents.map', to: 'release(this.#ring, batch, this.#point); tail.write(batch.extents.map' }],
   },
   {
     name: 'threads: bytes in the ring are not counted',

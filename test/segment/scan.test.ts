@@ -44,8 +44,8 @@ function scanOfRange(first: number, last: number): SegmentScan {
   })
   const range = encodeRange('gap', first, last, relativeTicks(TICKS, tickBase(TICKS)), tickBase(TICKS))
   const entry = frameOf(3, Buffer.from('third'), MS)
-  tail.write({
-    buffers: [entry, range], bytes: entry.length + range.length, firstSequence: 3, lastSequence: last, entryCount: 1, firstTicks: TICKS, lastTicks: TICKS,
+  tail.write([entry, range], {
+    bytes: entry.length + range.length, firstSequence: 3, lastSequence: last, entryCount: 1, firstTicks: TICKS, lastTicks: TICKS,
     marks: [{ sequence: 3, ticks: TICKS, batchOffset: 0 }],
   }, 2, undefined)
   tail.abandon()
