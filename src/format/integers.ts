@@ -6,6 +6,7 @@ const TWO_32 = 2 ** 32
 
 /** Writes a safe non-negative integer as u64. */
 export function setUint64(view: DataView, offset: number, value: number): void {
+  // The text is made only when it is needed: this is done six times a batch.
   if (!(Number.isSafeInteger(value) && value >= 0)) invariant(false, `${value} is a safe non-negative integer`)
   view.setUint32(offset, value >>> 0, true)
   view.setUint32(offset + 4, Math.floor(value / TWO_32), true)

@@ -156,8 +156,8 @@ export class Writer {
   /** write → release → sync → acknowledge. */
   #commit(batch: DrainedBatch): void {
     if (this.#tails.isTooSmallFor(batch)) this.#seal()
-    // Not only with a new tail: one that was created for cursors alone has no reserve yet.
-    if (!this.#tails.hasEntries) this.#space.reserve(() => this.#checkpointer.mayMakeRoom)
+    // Not only with a new tail: one that was created for cursors alone has no reserve yet. One that was just given up for this very batch stays so.
+    if (!this.#tails.hasEntries && !this.#space.isWaiting) this.#space.reserve(() => this.#checkpointer.mayMakeRoom)
     const tail = this.#tails.ensure(batch.firstSequence)
     // Taken when it is certain which segment they go to: a seal tells that all before are durable.
     const cursors = this.#cursors.take()

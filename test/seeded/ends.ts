@@ -58,7 +58,7 @@ const FAILING_SYNC_BUGS: readonly Bug[] = [
 const FULL_DISK_BUGS: readonly Bug[] = [
   { name: 'full disk: it ends the log', patches: [{ file: 'writer/disk-space.js', from: 'if (!isDiskFull(error))\n                    throw error;', to: 'throw error;' }] },
   { name: 'full disk: the reserve is not given up', patches: [{ file: 'writer/disk-space.js', from: 'if (hadReserve)\n', to: 'if (false)\n' }] },
-  { name: 'full disk: there is no reserve behind a cursor that came first', patches: [{ file: WRITER, from: 'if (!this.#tails.hasEntries)\n            this.#space.reserve', to: 'if (this.#tails.tail === undefined)\n            this.#space.reserve' }] },
+  { name: 'full disk: there is no reserve behind a cursor that came first', patches: [{ file: WRITER, from: '!this.#tails.hasEntries && !this.#space.isWaiting', to: 'this.#tails.tail === undefined' }] },
   { name: 'full disk: a batch that finds no room is dropped', patches: [{ file: WRITER, from: '? undefined : batch', to: '? undefined : undefined' }] },
   { name: 'full disk: what found no room is not tried again', patches: [{ file: WRITER, from: 'this.#space.isWaiting && !this.#isClosing ? undefined', to: '!this.#isClosing ? undefined' }] },
   { name: 'full disk: a short write counts as a whole one', patches: [{ file: 'disk/node-disk.js', from: 'pending = pending.slice(done);', to: 'pending = [];' }, { file: 'disk/node-disk.js', from: 'if (written > 0)\n', to: 'if (false)\n' }] },

@@ -7,7 +7,7 @@ import { History } from '../crash/history.js'
 import { readImage } from '../crash/log-image.js'
 import { LogSession, type SessionOptions } from '../crash/log-session.js'
 import { SimulatedTime } from '../crash/simulated-time.js'
-import { MemoryDisk } from '../model/memory-disk.js'
+import { MemoryDisk, systemError } from '../model/memory-disk.js'
 import { seededRandom } from '../model/random.js'
 
 const HOUR_MS = 3_600_000
@@ -104,7 +104,6 @@ test('cursors that move without an entry fill a segment in the end: it is sealed
 
 test('the reserve is there with the first entry, also where a cursor came before', () => {
   run({ reserveBytes: 8192 }, (session, time, disk) => {
-    const hasReserve = (): boolean => disk.list('/log').includes('reserve')
     session.consumers.commit('reader', 0, 0, seededRandom(1))
     session.consumers.request()
     time.advance(20)
@@ -112,6 +111,22 @@ test('the reserve is there with the first entry, also where a cursor came before
     expect(disk.list('/log').filter((name) => name.endsWith('.wal'))).toHaveLength(1)
     session.append([Buffer.from('one')], 'whole')
     session.step()
-    expect([session.durable, hasReserve()]).toEqual([1, true])
+    expect([session.durable, disk.list('/log').includes('reserve')]).toEqual([1, true])
+  })
+})
+
+test('a reserve that was given up for a first entry is not made again before that entry is written', () => {
+  run({ reserveBytes: 8192 }, (session, _time, disk) => {
+    const MOST_MAKINGS = 10
+    let makings = 0
+    // As with a quota: a batch is taken whole or not at all, and there is room for it or for the reserve.
+    disk.onOperation = ({ kind, path, offset = 0 }) => {
+      if (kind === 'create' && path.endsWith('/reserve') && ++makings > MOST_MAKINGS) throw systemError('EIO', 'open', path)
+      if (kind === 'write' && path.endsWith('.wal') && offset > 0 && disk.list('/log').includes('reserve')) throw systemError('ENOSPC', 'write', path)
+    }
+    session.append([Buffer.from('one')], 'whole')
+    session.step()
+    disk.onOperation = undefined
+    expect([session.durable, makings]).toEqual([1, 1])
   })
 })
