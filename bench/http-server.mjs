@@ -15,6 +15,10 @@ const LOGGERS = {
   async nothing() {
     return { logger: pino({}, { write: () => undefined }), close: () => undefined }
   },
+  async encoded() {
+    const [encoder, bytes] = [new TextEncoder(), new Uint8Array(4096)]
+    return { logger: pino({}, { write: (line) => encoder.encodeInto(line, bytes) }), close: () => undefined }
+  },
   async ringwal() {
     const { openLog } = await import('../dist/src/index.js')
     const log = await openLog({ directory })

@@ -118,21 +118,18 @@ export function decodeTrailer(
 ): Trailer | undefined {
   if (size < TRAILER_BYTES || !standsWhereItSays(bytes, view, offset, fileOffset, uuid)) return undefined
   const at = offset + FRAME_DATA
-  const trailer = {
-    segmentUuid: uuid,
-    offset: fileOffset,
-    batchStart: getUint64(view, at + BATCH_START),
-    firstSequence: getUint64(view, at + FIRST_SEQUENCE),
-    lastSequence: getUint64(view, at + LAST_SEQUENCE),
-    durableSequence: getUint64(view, at + DURABLE_SEQUENCE),
-    previousChecksum: view.getUint32(at + PREVIOUS_CHECKSUM, true),
-    previousUuid: bytes.slice(at + PREVIOUS_UUID, at + PREVIOUS_UUID + UUID_BYTES),
-  }
-  if (!(trailer.batchStart >= SEGMENT_HEADER_BYTES && trailer.batchStart <= fileOffset)) return undefined
-  if (!(trailer.firstSequence >= 1 && trailer.lastSequence >= trailer.firstSequence - 1)) return undefined
-  if (!(trailer.durableSequence <= trailer.lastSequence)) return undefined
+  const batchStart = getUint64(view, at + BATCH_START)
+  const firstSequence = getUint64(view, at + FIRST_SEQUENCE)
+  const lastSequence = getUint64(view, at + LAST_SEQUENCE)
+  const durableSequence = getUint64(view, at + DURABLE_SEQUENCE)
+  if (!(batchStart >= SEGMENT_HEADER_BYTES && batchStart <= fileOffset)) return undefined
+  if (!(firstSequence >= 1 && lastSequence >= firstSequence - 1)) return undefined
+  if (!(durableSequence <= lastSequence)) return undefined
   const cursors = decodeCursors(bytes, view, at + CURSORS, offset + size - 4, view.getUint32(at + CURSOR_COUNT, true))
-  return cursors === null ? undefined : { ...trailer, cursors }
+  if (cursors === null) return undefined
+  const previousChecksum = view.getUint32(at + PREVIOUS_CHECKSUM, true)
+  const previousUuid = bytes.slice(at + PREVIOUS_UUID, at + PREVIOUS_UUID + UUID_BYTES)
+  return { segmentUuid: uuid, offset: fileOffset, batchStart, firstSequence, lastSequence, durableSequence, previousChecksum, previousUuid, cursors }
 }
 
 /** Whether the frame at `offset` carries this segment's UUID and its own place: cheap, before any checksum. */

@@ -10,8 +10,8 @@ import type { Cursor } from '../format/trailer-layout.js'
 import { checkBlocking } from '../segment/frame-window.js'
 import { scanSegment, type ScanProgress, type SegmentScan } from '../segment/scan.js'
 import { readIndex } from '../segment/sealed-index.js'
-import { firstForeignFrame, isHeaderStale } from '../segment/stale-header.js'
-import { readTrailerAt } from '../segment/trailer-at.js'
+import { isForeign, isHeaderStale } from '../segment/stale-header.js'
+import { readFrameAt, readTrailerAt, trailerIn, type FrameAt } from '../segment/trailer-at.js'
 
 /** What one segment file says. */
 export interface SegmentFacts {
@@ -67,8 +67,9 @@ export function readFacts(disk: Disk, directory: string, name: SegmentName, prog
     const fileBytes = file.size()
     const start = Buffer.alloc(SEGMENT_HEADER_BYTES)
     const header = decodeSegmentHeader(start.subarray(0, file.read(start, 0)))
-    const foreign = typeof header === 'string' ? undefined : readForeign(file, fileBytes, header)
-    const sealed = typeof header !== 'string' && header.sealed && foreign === undefined ? readSealed(file, fileBytes, name.uuid) : undefined
+    const first = typeof header === 'string' ? undefined : readFrameAt(file, fileBytes, SEGMENT_HEADER_BYTES)
+    const foreign = typeof header !== 'string' && isForeign(first, header) ? readForeign(file, fileBytes, header, first) : undefined
+    const sealed = typeof header !== 'string' && header.sealed && foreign === undefined ? readSealed(file, fileBytes, name.uuid, first) : undefined
     const isStale = sealed !== undefined && typeof header !== 'string'
       && isHeaderStale(header, fileBytes, sealed.firstSequence, () => sealed.index !== undefined)
     const isRead = foreign !== undefined || (sealed !== undefined && !isStale)
@@ -84,9 +85,7 @@ export function readFacts(disk: Disk, directory: string, name: SegmentName, prog
   }
 }
 
-function readForeign(file: DiskFile, fileBytes: number, header: SegmentHeader): ForeignFacts | undefined {
-  const window = firstForeignFrame(file, fileBytes, header)
-  if (window === undefined) return undefined
+function readForeign(file: DiskFile, fileBytes: number, header: SegmentHeader, { window }: FrameAt): ForeignFacts {
   if (header.sealed) return { ...header, faultOffset: undefined }
   const firstTicks = frameTicks(window.view, window.at)
   let lastTicks = firstTicks
@@ -101,9 +100,9 @@ function readForeign(file: DiskFile, fileBytes: number, header: SegmentHeader): 
   return { lastSequence: next - 1, firstTicks, lastTicks, entryCount: next - header.firstSequence, faultOffset }
 }
 
-function readSealed(file: DiskFile, fileBytes: number, uuid: Uint8Array): SealedFacts {
+function readSealed(file: DiskFile, fileBytes: number, uuid: Uint8Array, frame: FrameAt | undefined): SealedFacts {
   const index = readIndex(file, fileBytes, uuid)
-  const first = readTrailerAt(file, fileBytes, SEGMENT_HEADER_BYTES, uuid)
-  const last = index === undefined ? undefined : readTrailerAt(file, fileBytes, index.cursorTrailerOffset, uuid)
+  const first = trailerIn(frame, uuid)
+  const last = index?.cursorTrailerOffset === SEGMENT_HEADER_BYTES ? first : index && readTrailerAt(file, fileBytes, index.cursorTrailerOffset, uuid)
   return { index, firstSequence: first?.firstSequence, previousUuid: first?.previousUuid, cursors: last?.cursors }
 }

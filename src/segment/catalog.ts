@@ -6,8 +6,8 @@ import { INDEX_INTERVAL_BYTES, type IndexEntry } from '../format/index-layout.js
 import { parseSegmentName, type SegmentName } from '../format/segment-name.js'
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, tailHeader, type HeaderFault, type SegmentHeader } from '../format/segment-layout.js'
 import { readIndex } from './sealed-index.js'
-import { firstForeignFrame, isHeaderStale } from './stale-header.js'
-import { readTrailerAt } from './trailer-at.js'
+import { isForeign, isHeaderStale } from './stale-header.js'
+import { readFrameAt, trailerIn } from './trailer-at.js'
 
 /** One segment. */
 export interface CatalogEntry {
@@ -146,11 +146,12 @@ function readHeader(file: DiskFile): SegmentHeader | HeaderFault {
 /** What to go by: a header that is its segment's own, else the first trailer, else nothing. */
 function believed(header: SegmentHeader | HeaderFault, file: DiskFile, fileBytes: number, uuid: Uint8Array): SegmentHeader | undefined {
   if (header === 'version') return undefined
-  const first = readTrailerAt(file, fileBytes, SEGMENT_HEADER_BYTES, uuid)
+  const frame = readFrameAt(file, fileBytes, SEGMENT_HEADER_BYTES)
+  const first = trailerIn(frame, uuid)
   if (typeof header === 'string') return first === undefined ? undefined : tailHeader(first.firstSequence)
   // An open one without a first trailer may be about to get it; with a damaged one, reading tells.
   if (!header.sealed && first === undefined) return header
   if (!isHeaderStale(header, fileBytes, first?.firstSequence, () => readIndex(file, fileBytes, uuid) !== undefined)) return header
   if (first !== undefined) return tailHeader(first.firstSequence)
-  return firstForeignFrame(file, fileBytes, header) === undefined ? undefined : header
+  return isForeign(frame, header) ? header : undefined
 }

@@ -13,7 +13,7 @@ import type { ReadAhead } from './read-ahead.js'
 /** Bytes read at a time. */
 export const WINDOW_BYTES = 256 * 1024
 /** Bytes read where one frame is wanted, most often a short one. */
-export const FRAME_READ_BYTES = 4096
+export const FRAME_READ_BYTES = 1024
 
 /** The window. `block` and `at` tell of the frame that the last successful {@link FrameWindow.check} found. */
 export class FrameWindow {
@@ -75,7 +75,7 @@ export class FrameWindow {
     const frameBytes = held >= 8 ? FRAME_OVERHEAD + block.view.getInt32(at + FRAME_LENGTH, true) : 0
     const wanted = Math.min(left, Math.max(this.#chunkBytes, frameBytes))
     if (block.bytes.length - at < wanted) {
-      const next = Buffer.allocUnsafeSlow(wanted)
+      const next = Buffer.allocUnsafe(wanted)
       block.bytes.copy(next, 0, at, block.filledBytes)
       this.#take(new Block(next, held))
     }
@@ -89,7 +89,8 @@ export class FrameWindow {
   /** `count` bytes were read into {@link room}. */
   filled(count: number): void {
     this.block.filledBytes += count
-    this.#isRunChecked = false
+    // Of one frame alone the others' checksums are of no interest.
+    this.#isRunChecked = this.#chunkBytes <= FRAME_READ_BYTES
   }
 
   /** Goes on with a block in which `count` bytes were read from {@link readOffset} on, with room for what is held before them. False if that is too little. */

@@ -1,9 +1,8 @@
 /** Headers that were left by a segment which had a file's blocks before: what to believe of a sealed one. */
 
-import type { DiskFile } from '../disk/disk.js'
 import { frameSequence } from '../format/frame-layout.js'
-import { SEGMENT_HEADER_BYTES, type SegmentHeader } from '../format/segment-layout.js'
-import { checkBlocking, FRAME_READ_BYTES, FrameWindow } from './frame-window.js'
+import type { SegmentHeader } from '../format/segment-layout.js'
+import type { FrameAt } from './trailer-at.js'
 
 /**
  * Whether a sealed header is another segment's, of which a power cut has left it. A header names no UUID, trailers and index do: it is where the
@@ -15,9 +14,7 @@ export function isHeaderStale(header: SegmentHeader, fileBytes: number, firstSeq
   return firstSequence === undefined ? header.bytes !== fileBytes && !hasIndex() : firstSequence !== header.firstSequence
 }
 
-/** A window on the segment's first frame, if that is an entry with the header's first sequence: there this project always has a trailer. */
-export function firstForeignFrame(file: DiskFile, fileBytes: number, header: SegmentHeader): FrameWindow | undefined {
-  const window = new FrameWindow(SEGMENT_HEADER_BYTES, fileBytes, FRAME_READ_BYTES)
-  const isFrame = typeof checkBlocking(window, file) === 'number'
-  return isFrame && frameSequence(window.view, window.at) === header.firstSequence ? window : undefined
+/** Whether a segment's first frame is an entry with the header's first sequence: there this project always has a trailer. */
+export function isForeign(first: FrameAt | undefined, header: SegmentHeader): first is FrameAt {
+  return first !== undefined && frameSequence(first.window.view, first.window.at) === header.firstSequence
 }

@@ -45,8 +45,7 @@ async function runOne(build: string, caseName: string): Promise<ProveResult> {
 }
 
 async function forkPart(order: PartOrder): Promise<PartResult> {
-  // Most of what is made is garbage at once: with room for it, it is collected seldom.
-  const child = fork(PART, [JSON.stringify(order)], { execArgv: [...process.execArgv, '--max-semi-space-size=64'] })
+  const child = fork(PART, [JSON.stringify(order)])
   whenOver(() => child.kill())
   return await new Promise((resolve, reject) => {
     child.once('message', (result) => resolve(result as PartResult))

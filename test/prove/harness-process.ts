@@ -25,7 +25,7 @@ export interface HarnessEnd {
 
 /** Runs a harness to its end, at most for so long. */
 export async function runInChild(order: HarnessOrder, say: (line: string) => void, limitMs?: number): Promise<HarnessEnd> {
-  const child = spawn(process.execPath, ['--import', 'tsx', RUNNER, JSON.stringify(order)], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, ['--import', 'tsx/esm', RUNNER, JSON.stringify(order)], { stdio: ['ignore', 'pipe', 'inherit'] })
   const exit = new Promise<number | null>((resolve) => child.once('exit', resolve))
   // One that takes down what it has mounted ends by itself; one that hangs does not.
   const stop = (): void => {

@@ -1,16 +1,17 @@
 /**
  * Runs the harnesses that look for faults: `npm run prove -- [NAME ...] [--long] [--seed N] [--case NAME]`.
  *
- * The last lines are a table: harness, cases, seconds, faults found, seed. Exits with 1 if anything was found, or a harness failed. What a fault
- * left on disk stays, and the command that shows it again is printed.
+ * The last lines are a table: harness, cases, seconds, faults found, seed; the same stands in artifacts/prove/results.json. Exits with 1 if anything was
+ * found, or a harness failed. What a fault left on disk stays, and the command that shows it again is printed.
  *
  * With `--seeded` each harness is given copies of the library with a bug in it (test/seeded), and must find it: the table tells which did. With
  * `--bug TEXT` only those bugs are tried whose names hold the text.
  */
 
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import Table from 'cli-table3'
 import { BUILD, forAll, runInChild } from './harness-process.js'
@@ -25,6 +26,8 @@ const { values, positionals } = parseArgs({
     bug: { type: 'string' },
   },
 })
+
+const RESULTS = fileURLToPath(new URL('../../artifacts/prove/results.json', import.meta.url))
 
 interface Row {
   readonly entry: HarnessEntry
@@ -81,5 +84,8 @@ function report(all: readonly Row[]): void {
     const cases = result === undefined ? '' : result.skipped ?? result.cases.toLocaleString('en-US')
     table.push([entry.name, entry.about, cases, seconds.toFixed(1), result === undefined ? 'harness failed' : result.faults.length, seed])
   }
+  const results = all.map(({ entry, seconds, result }) => ({ name: entry.name, seed, seconds, cases: result?.cases, faults: result?.faults.length, skipped: result?.skipped }))
+  mkdirSync(dirname(RESULTS), { recursive: true })
+  writeFileSync(RESULTS, JSON.stringify(results, undefined, 1))
   console.log(String(table))
 }

@@ -11,7 +11,7 @@ import { KillOracle } from './kill-oracle.js'
 const { openLog } = await load('index.js')
 const CHILD = new URL('./fixtures/kill-child.mjs', import.meta.url)
 /** The longest that a child runs once its log is open, in ms. */
-const LIFE_MS = 200
+const LIFE_MS = 100
 /** The longest that a child lives whose log is not waited for. */
 const START_MS = 250
 
