@@ -62,6 +62,7 @@ export class Checkpointer {
   step(nowMs: number, secure: () => void): void {
     const ticket = pendingTicket(this.#ring, 'checkpoint')
     if (ticket === undefined && nowMs < this.dueMs) return
+    if (ticket !== undefined) this.#cursors.look()
     this.#blobs.refresh()
     if (this.#removeOne(false, secure)) {
       // There may be more, and what is left has to be looked at again.

@@ -16,7 +16,7 @@ export class CursorKeeper {
   #taken: readonly CollectedCursor[] | undefined
   #unsynced: readonly CollectedCursor[] | undefined
   #takenMs = -Infinity
-  /** As they were taken last. */
+  /** As they were when looked at last. */
   cursors: readonly CollectedCursor[]
   /** The bytes that they add to a trailer. */
   bytes = 0
@@ -32,12 +32,17 @@ export class CursorKeeper {
 
   /** [collect] The cursors that the next trailer must carry; undefined when none has moved. Once it is written: {@link noteWritten}. */
   take(): readonly CollectedCursor[] | undefined {
-    this.#taken = collectCursors(this.#ring) ?? this.#taken
-    if (this.#taken === undefined) return undefined
-    this.cursors = this.#taken
-    this.#sumUp()
-    this.#takenMs = performance.now()
+    this.look()
+    if (this.#taken !== undefined) this.#takenMs = performance.now()
     return this.#taken
+  }
+
+  /** Has {@link committed} tell what is committed at this moment; the next trailer is no later for it. */
+  look(): void {
+    const collected = collectCursors(this.#ring)
+    if (collected === undefined) return
+    this.cursors = this.#taken = collected
+    this.#sumUp()
   }
 
   #sumUp(): void {

@@ -130,3 +130,21 @@ test('a reserve that was given up for a first entry is not made again before tha
     expect([session.durable, makings]).toEqual([1, 1])
   })
 })
+
+test('a checkpoint goes by what is committed when it is asked for, also just behind a commit that was written', () => {
+  const keepsNothing = { maxBytes: 2 ** 40, maxAgeMs: Infinity, maxSegments: 1000, keepConsumed: false, whenOver: 'refuse', cleanupIntervalMs: HOUR_MS } as const
+  run({ retention: keepsNothing }, (session, _time, disk) => {
+    const segments = (): string[] => disk.list('/log').filter((name) => name.endsWith('.wal'))
+    session.append([Buffer.from('one')], 'whole')
+    session.step()
+    session.roll()
+    session.consumers.commit('reader', 0, 0, seededRandom(1))
+    session.step()
+    const [oldest] = segments()
+    session.consumers.commit('reader', 1, 1, seededRandom(1))
+    session.checkpoint()
+    for (let step = 0; step < 3; step++) session.step()
+    expect(session.checkpointsServed).toBe(1)
+    expect(segments()).not.toContain(oldest)
+  })
+})
