@@ -1,5 +1,9 @@
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { setImmediate as turn } from 'node:timers/promises'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { openLog, type Log, type LogOptions } from '../../dist/src/index.js'
+import { openRing } from '../../dist/src/ring/ring.js'
+import { WORD } from '../../dist/src/ring/ring-layout.js'
+import { EVENT_WAITERS } from '../../dist/src/sync/event-count.js'
 import { oweEntry } from '../support/owed-entry.js'
 import { textsOf } from '../support/log-contents.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
@@ -79,6 +83,21 @@ describe('durable', () => {
     const sequences = Array.from({ length: 2000 }, (_, index) => log.append(String(index)))
     await Promise.all([...sequences].reverse().map((sequence) => log.durable(sequence)))
     expect(log.durableSequence).toBe(2000)
+  })
+
+  test('comes to who has stopped the clock, whether it is looked for or slept for', async () => {
+    const log = await openTemporary()
+    const { words } = openRing(log.handle().ring)
+    vi.useFakeTimers({ toFake: ['setImmediate', 'setInterval', 'clearInterval', 'setTimeout', 'clearTimeout', 'Date'] })
+    onTestFinished(() => void vi.useRealTimers())
+    await log.write('one')
+    const owed = oweEntry(log)
+    const waiting = log.write('behind one that is owed')
+    while (Atomics.load(words, WORD.durableEvent + EVENT_WAITERS) === 0) await turn()
+    owed.publishAborted()
+    await waiting
+    await log.write('three')
+    expect(log.durableSequence).toBe(4)
   })
 
   test("under 'manual' nothing is synced until somebody waits, and then it is", async () => {
