@@ -8,12 +8,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { touchMemory } from './raw-disk.mjs'
 import { ratio } from './statistics.mjs'
 
 const MEASURE = fileURLToPath(new URL('./measure.mjs', import.meta.url))
 const LONGEST_MS = 30 * 60_000
-const TOUCHED_BYTES = 128 * 2 ** 20
 const run = promisify(execFile)
 
 /**
@@ -41,7 +39,6 @@ const run = promisify(execFile)
  * @property {string} metric that is compared
  * @property {string} unit of it
  * @property {number} [rounds] where not as many as asked for
- * @property {number} [touchedBytes] what a measurement writes, where it is much; see touchMemory
  * @property {{ call: string, settings: object, needs?: string[] }[]} [prepare] once, in the shared directory
  * @property {Measurement[]} measurements
  * @property {Row[]} [rows]
@@ -71,7 +68,7 @@ export async function runContest(contest, { file, rounds, root, missing, say }) 
       const soFar = {}
       for (const { name, call, settings, values } of measurements) {
         const chosen = typeof settings === 'function' ? settings(soFar) : settings
-        values.push(soFar[name] = await measureAlone(file, call, chosen, { root, shared, touchedBytes: contest.touchedBytes ?? TOUCHED_BYTES }))
+        values.push(soFar[name] = await measureAlone(file, call, chosen, { root, shared }))
       }
       say(`  ${contest.title}, round ${round} of ${count}: ${describeRound(contest, measurements)}`)
     }
@@ -88,10 +85,9 @@ export async function runContest(contest, { file, rounds, root, missing, say }) 
 }
 
 /** In a directory of its own. */
-async function measureAlone(file, call, settings, { root, shared, touchedBytes }) {
+async function measureAlone(file, call, settings, { root, shared }) {
   const directory = mkdtempSync(join(root, 'measure-'))
   try {
-    touchMemory(directory, touchedBytes)
     return await measure(file, call, { ...settings, directory, shared })
   } finally {
     rmSync(directory, { recursive: true, force: true, maxRetries: 3 })

@@ -4,12 +4,15 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import autocannon from 'autocannon'
+import { touchMemory } from '../raw-disk.mjs'
 
 export const title = 'The event loop of a server'
 
 const SERVER = fileURLToPath(new URL('../http-server.mjs', import.meta.url))
 const CONNECTIONS = 50
 const WARM_S = 1
+/** Several times what a server logs. */
+const TOUCHED_BYTES = 256 * 2 ** 20
 
 const CONTENDERS = [
   { name: 'pino into nothing', destination: 'nothing', promise: 'none' },
@@ -60,6 +63,7 @@ export async function measureServer({ directory, destination, poolThreads, overa
   const { port } = await answer()
   const load = { url: `http://127.0.0.1:${port}/`, connections: CONNECTIONS, ...(overallRate === undefined ? {} : { overallRate }) }
   await autocannon({ ...load, duration: WARM_S })
+  touchMemory(directory, TOUCHED_BYTES)
   server.send('measure')
   const { requests, latency, duration, errors, non2xx } = await autocannon({ ...load, duration: seconds })
   if (errors > 0 || non2xx > 0) throw new Error(`${errors} requests failed, ${non2xx} were refused`)
