@@ -31,6 +31,7 @@ const run = promisify(execFile)
  * @property {string | [measurement: string, metric: string]} against
  * @property {number} [atLeast] to reach
  * @property {number} [atMost]
+ * @property {string} [limit] what profiles have shown to stand in the way, told where it is not reached
  *
  * @typedef {object} Contest
  * @property {string} title
@@ -102,7 +103,7 @@ export async function measure(file, call, settings) {
 }
 
 /** No row where one of both could not be measured. */
-function judge({ name, of, against, atLeast, atMost }, metric, measurements) {
+function judge({ name, of, against, atLeast, atMost, limit }, metric, measurements) {
   const [values, others] = [of, against].map((side) => {
     const [contender, its] = typeof side === 'string' ? [side, metric] : side
     return measurements.find((measurement) => measurement.name === contender)?.values.map((value) => value[its])
@@ -110,7 +111,7 @@ function judge({ name, of, against, atLeast, atMost }, metric, measurements) {
   if (values === undefined || others === undefined) return []
   const found = ratio(values, others)
   const isReached = (atLeast === undefined || found.ratio >= atLeast) && (atMost === undefined || found.ratio <= atMost)
-  return [{ name, ...found, atLeast, atMost, isReached: atLeast === undefined && atMost === undefined ? undefined : isReached }]
+  return [{ name, ...found, atLeast, atMost, limit, isReached: atLeast === undefined && atMost === undefined ? undefined : isReached }]
 }
 
 function describeRound({ metric, unit }, measurements) {

@@ -2,7 +2,7 @@
 
 import { scaleLinear, scaleLog } from 'd3-scale'
 import { drawChart } from './demo/chart.mjs'
-import { describeOutcome, describeTarget, times } from './rows.mjs'
+import { describeOutcome, describeTarget, limitsOf, times } from './rows.mjs'
 import { spread, median } from './statistics.mjs'
 import { drawStrips } from './strips.mjs'
 
@@ -45,6 +45,7 @@ export function drawReport(results) {
 <p>All contenders of a table took turns, ${rounds} rounds, each measurement in a process of its own. Medians, with the least and the most in brackets or as dots;
 a ratio is that of the medians, with the least and the most of the rounds, each against its neighbour in time. ${Object.values(PROMISES).join('; ')}.</p>
 ${drawRows(rows)}
+${limitsOf(rows).map(({ name, limit }) => `<p><b>${escape(name)}</b>: ${escape(limit)}</p>`).join('\n')}
 ${results.map(drawBenchmark).join('\n')}
 </html>
 `

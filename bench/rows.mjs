@@ -12,7 +12,12 @@ export function renderRows(results) {
   for (const row of results.flatMap(({ contests }) => contests.flatMap(({ rows }) => rows))) {
     table.push([row.name, times(row.ratio), `${times(row.min)} to ${times(row.max)}`, describeTarget(row), describeOutcome(row)])
   }
-  return table.toString()
+  return [table.toString(), ...limitsOf(results.flatMap(({ contests }) => contests.flatMap(({ rows }) => rows))).map(({ name, limit }) => `\n${name}: ${limit}`)].join('\n')
+}
+
+/** Of those that were not reached and whose limit is known. */
+export function limitsOf(rows) {
+  return rows.filter(({ isReached, limit }) => isReached === false && limit !== undefined)
 }
 
 export function times(ratio) {
