@@ -33,7 +33,8 @@ export async function run({ seed, long, caseName, stopAtFirst, directory, say }:
     const root = join(directory, name)
     mkdirSync(root)
     cases++
-    const cycle = new FullDiskCycle(new SmallDisk(32, root), seededRandom(seed + Number(name.split(' ')[1])))
+    const number = Number(name.split(' ')[1])
+    const cycle = new FullDiskCycle(new SmallDisk(32, root), seededRandom(seed + number), number)
     await within(LIMIT_MS, cycle.live()).catch((error: unknown) => cycle.faults.push(`while ${cycle.doing}: ${String(error)}`))
     refused += cycle.refused
     faults.push(...cycle.faults.slice(0, 5).map((what) => ({ caseName: name, what })))
@@ -49,31 +50,34 @@ class FullDiskCycle {
   refused = 0
   readonly #disk: SmallDisk
   readonly #random: Random
-  readonly #options: LogOptions
+  readonly #options: LogOptions & { readonly maxSegmentBytes: number; readonly reserveBytes: number }
+  /** The reserve is made with the first entry, also where a cursor was written before it: then the disk is full before another segment begins. */
+  readonly #isCursorFirst: boolean
   /** The last entry that was accepted, and that became durable. */
   #accepted = 0
   #durable = 0
 
-  constructor(disk: SmallDisk, random: Random) {
+  constructor(disk: SmallDisk, random: Random, number: number) {
     this.#disk = disk
     this.#random = random
+    this.#isCursorFirst = number % 2 === 0
     this.#options = {
       directory: join(disk.path, 'log'), ringBytes: 256 * 1024, maxSegmentBytes: pick(random, [256 * 1024, MIB, 4 * MIB]),
-      preallocateBytes: pick(random, [0, 64 * 1024, 2 * MIB]), reserveBytes: pick(random, [0, MIB, MIB]), retention: { maxBytes: 2 ** 40, maxAgeMs: Infinity },
+      preallocateBytes: pick(random, [0, 64 * 1024, 2 * MIB]), reserveBytes: number % 4 === 3 ? 0 : MIB, retention: { maxBytes: 2 ** 40, maxAgeMs: Infinity },
     }
   }
 
   async live(): Promise<void> {
     let log = await openLog(this.#options)
     const reader = log.consumer('reader')
-    // The reserve is made with the first entry, also where the cursor was written before it.
-    if (chance(this.#random, 50)) await reader.committed(0)
+    if (this.#isCursorFirst) await reader.committed(0)
     await this.#goOn(log)
     for (let round = 0; round < 3; round++) {
       this.doing = 'filling the disk'
-      const giveBack = this.#disk.fillUntil(below(this.#random, 6 * MIB))
+      const mostBytes = round === 0 && this.#isCursorFirst ? this.#options.maxSegmentBytes / 2 : 6 * MIB
+      const giveBack = this.#disk.fillUntil(below(this.#random, mostBytes))
       await this.#appendUntilRefused(log)
-      const hasReserve = this.#options.reserveBytes! > 0
+      const hasReserve = this.#options.reserveBytes > 0
       if (hasReserve) await this.#expectAllDurable(log)
       this.doing = 'reading on the full disk'
       await this.#check(log)

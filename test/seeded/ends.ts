@@ -39,7 +39,11 @@ const QUEUE_BUGS: readonly Bug[] = [
 
 const POWER_BUGS: readonly Bug[] = [
   { name: 'power: batches are not synced', patches: [{ file: WRITER, from: SYNC, to: '' }] },
-  { name: 'power: batches are acknowledged before they are synced', patches: [{ file: WRITER, from: SYNC, to: `this.#noteSynced(this.#written); ${SYNC}` }] },
+  {
+    // The disk of the harness syncs within microseconds, in which a cut hardly ever falls: here it takes as long as others do.
+    name: 'power: batches are acknowledged before they are synced',
+    patches: [{ file: WRITER, from: SYNC, to: `this.#noteSynced(this.#written); Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3); ${SYNC}` }],
+  },
   { name: 'power: every other batch is synced', patches: [{ file: WRITER, from: SYNC, to: `if (this.#written % 2 === 0) ${SYNC}` }] },
   { name: 'power: uploaded files are not synced', patches: [{ file: 'log/file-upload.js', from: 'await file.syncAsync();', to: '' }] },
 ]
