@@ -44,8 +44,8 @@ export function pointOf(name: string): Point {
 
 /** All points of the calls that a run without faults made. */
 export function pointsOf(scenario: Scenario, root: string, calls: ReadonlyMap<ThreadName, readonly TracedCall[]>): Point[] {
-  return [...calls].flatMap(([thread, ofThread]) => ofThread.filter((call) => isOurs(call, root)).flatMap((call) => {
-    const kind = kindOf(call, root)
+  return [...calls].flatMap(([thread, ofThread]) => ofThread.filter((call) => isOurs(call, root)).flatMap((call, index, ours) => {
+    const kind = kindOf(call, root) + syncedContent(call, ours.slice(0, index))
     return faultsOf(call).map((fault) => ({ scenario, thread, call: call.name, ordinal: call.ordinal, fault, kind: `${thread}: ${kind}` }))
   }))
 }
@@ -83,6 +83,13 @@ function contentOf({ name, text }: TracedCall): string {
   if (/"[^"]*MSG![^]{20}IDX!/.test(text)) return ', index'
   if (/^\w+\([^"]*"MSG![^]{20}CMT!/.test(text)) return Number(/ = (\d+)/.exec(text)?.[1] ?? 0) > TRAILER_BYTES ? ', commit' : ', mark'
   return text.includes('MSG!') ? ', entries' : ', zeros'
+}
+
+/** What a sync is for: what was written last to that segment. */
+function syncedContent({ name, path }: TracedCall, before: readonly TracedCall[]): string {
+  if (name !== 'fdatasync' || !path.endsWith('.wal')) return ''
+  const write = before.findLast((call) => call.path === path && call.name.startsWith('pwrite'))
+  return write === undefined ? '' : contentOf(write)
 }
 
 /**

@@ -45,7 +45,7 @@ export async function run(options: ProveOptions): Promise<ProveResult> {
   let tried = 0
   let missed = 0
   for (const [index, point] of points.entries()) {
-    if (faults.length >= MOST_FAULTS) break
+    if (faults.length >= (options.stopAtFirst ? 1 : MOST_FAULTS)) break
     tried++
     const outcome = await tryPoint(library, options, template, point, index, faults)
     if (outcome === 'not reached') missed++
