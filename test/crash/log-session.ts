@@ -13,6 +13,7 @@ import type { Code } from './code-under-test.js'
 import type { CursorHistory } from './cursor-history.js'
 import type { History } from './history.js'
 import { Violation } from './log-image.js'
+import { sealedSegments } from './removals.js'
 import { SessionConsumers } from './session-consumers.js'
 import type { SimulatedTime } from './simulated-time.js'
 
@@ -46,14 +47,18 @@ export class LogSession {
   readonly #dead = new Set<number>()
   readonly consumers: SessionConsumers
   readonly options: WriterOptions
-  /** Checkpoints that were asked for, and those that were done. */
-  #checkpoints: number[] = []
+  readonly #disk: Disk
+  readonly #cursors: CursorHistory
+  /** Checkpoints that were asked for, each with the state of the cursors then; and how many were done. */
+  #checkpoints: { readonly ticket: number; readonly state: number }[] = []
   checkpointsServed = 0
 
   constructor(
     code: Code, disk: Disk, options: SessionOptions, recovered: Recovered, time: SimulatedTime, history: History, cursors: CursorHistory,
   ) {
     this.#code = code
+    this.#disk = disk
+    this.#cursors = cursors
     this.options = options.writer
     this.#time = time
     this.#history = history
@@ -85,7 +90,7 @@ export class LogSession {
   }
 
   checkpoint(): void {
-    this.#checkpoints.push(this.#code.request(this.#ring, 'checkpoint'))
+    this.#checkpoints.push({ ticket: this.#code.request(this.#ring, 'checkpoint'), state: this.#cursors.now })
   }
 
   /** The last sequence that is acknowledged at this moment, as every thread can see it. */
@@ -143,10 +148,24 @@ export class LogSession {
 
   step(): boolean {
     const hasWritten = this.#writer.step()
-    const waiting = this.#checkpoints.filter((ticket) => !this.#code.isServed(this.#ring, 'checkpoint', ticket))
-    this.checkpointsServed += this.#checkpoints.length - waiting.length
+    const waiting = this.#checkpoints.filter(({ ticket }) => !this.#code.isServed(this.#ring, 'checkpoint', ticket))
+    const served = this.#checkpoints.filter((checkpoint) => !waiting.includes(checkpoint))
+    this.checkpointsServed += served.length
     this.#checkpoints = waiting
+    for (const { state } of served) this.#mustHaveFreed(state)
     return hasWritten
+  }
+
+  /** What all consumers had committed when a checkpoint was asked for, and have since, is gone when it is served. */
+  #mustHaveFreed(state: number): void {
+    if (this.options.retention.keepConsumed) return
+    const states = Array.from({ length: this.#cursors.now + 1 - state }, (_, index) => this.#cursors.at(state + index))
+    if (states.some(({ size }) => size === 0)) return
+    const least = Math.min(...states.flatMap((cursors) => [...cursors.values()].map(({ sequence }) => sequence)))
+    const [oldest] = sealedSegments(this.#disk, this.options.directory)
+    // The only one may be the tail, with a seal that found no room for its end.
+    const isTail = this.#disk.list(this.options.directory).filter((name) => name.endsWith('.wal')).length === 1
+    if (!isTail && oldest !== undefined && oldest.lastSequence <= least) throw new Violation(`a checkpoint left ${oldest.name}, up to ${oldest.lastSequence}, though all is committed up to ${least}`)
   }
 
   roll(): void {

@@ -15,7 +15,8 @@ interface Removal {
   readonly allowedFrom: number
 }
 
-interface Sealed {
+/** A sealed segment, by its header. */
+export interface Sealed {
   readonly name: string
   readonly lastSequence: number
   readonly bytes: number
@@ -72,7 +73,8 @@ function mayGo(sealed: readonly Sealed[], cursors: Cursors, { maxSegmentBytes, r
   return isOver && dropsOldest
 }
 
-function sealedSegments(disk: Disk, directory: string): Sealed[] {
+/** The sealed segments of a directory, oldest first, by their headers. */
+export function sealedSegments(disk: Disk, directory: string): Sealed[] {
   return disk.list(directory).filter((name) => name.endsWith('.wal')).sort().flatMap((name) => {
     const file = disk.open(join(directory, name), 'read')
     const header = Buffer.alloc(128)
