@@ -38,6 +38,7 @@ interface Choice {
 export async function proveSeeded({ names, text, seed }: Choice): Promise<boolean> {
   const all = await seededBugs()
   const bugs = all.filter(({ name, caughtBy }) => (names.length === 0 || names.includes(caughtBy)) && name.includes(text))
+  console.log(`${bugs.length} seeded bugs, seed ${seed}`)
   const entries = new Map(bugs.map((bug) => [bug, entryOf(bug)]))
   const rows = await forAll(bugs, (bug) => entries.get(bug)!, (bug) => lookFor(bug, seed))
   const table = new Table({ head: ['bug', 'harness', 'verdict', 'seconds', 'fault'], style: { head: [], border: [], compact: true } })

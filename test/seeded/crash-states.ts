@@ -188,7 +188,7 @@ const LOG_BUGS: readonly Omit<SeededBug, 'caughtBy'>[] = [
   },
   {
     name: 'cursors that found no room are forgotten',
-    patches: [{ file: 'writer/cursor-keeper.js', from: 'collectCursors(this.#ring) ?? this.#taken', to: 'collectCursors(this.#ring)' }],
+    patches: [{ file: 'writer/cursor-keeper.js', from: 'if (collected === undefined)\n            return;', to: 'if (collected === undefined)\n            return void (this.#taken = undefined);' }],
     shows: /cursor lost|is gone, up to|which nothing allows/,
   },
   {
