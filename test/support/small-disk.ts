@@ -1,7 +1,7 @@
 /** A real file system of a few MiB: an ext4 image, loop-mounted. Needs root and loop devices. */
 
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, statfsSync, truncateSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, statfsSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { whenOver } from './leftovers.js'
@@ -69,6 +69,12 @@ export class SmallDisk {
   get freeBytes(): number {
     const { bavail, bsize } = statfsSync(this.path)
     return bavail * bsize
+  }
+
+  /** Gives back some of what {@link fillUntil} took. */
+  giveBack(bytes: number): void {
+    const file = join(this.path, 'filler')
+    truncateSync(file, Math.max(0, statSync(file).size - bytes))
   }
 
   /** Takes room away until only so much is left; returns what gives it back. */
