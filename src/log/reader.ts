@@ -10,6 +10,7 @@ import type { DiskFile } from '../disk/disk.js'
 import { asIoError, WalError } from '../errors.js'
 import { controlKind, decodeRange } from '../format/control-layout.js'
 import { frameMs, frameSequence, frameTicks, type FrameFault } from '../format/frame-layout.js'
+import type { SegmentHeader } from '../format/segment-layout.js'
 import { msFromTicks } from '../format/ticks.js'
 import { decodeTrailer } from '../format/trailer-layout.js'
 import type { Catalog, CatalogEntry } from '../segment/catalog.js'
@@ -124,10 +125,8 @@ class LogReader {
   #openSegment(): boolean {
     const { fromTimestamp } = this.#plan
     const segments = this.#catalog.list()
-    const isAhead = (segment: CatalogEntry): boolean => segment.header.sealed && segment.header.lastSequence < this.#next
-    const isOlder = (segment: CatalogEntry): boolean => fromTimestamp !== undefined && segment.header.sealed
-      && segment.header.entryCount > 0 && msFromTicks(segment.header.lastTicks) < fromTimestamp
-    const isDone = (segment: CatalogEntry, index: number): boolean => isAhead(segment) || (!this.#isStarted && isOlder(segment))
+    if (!this.#isStarted && fromTimestamp !== undefined) this.#passOlder(segments, fromTimestamp)
+    const isDone = ({ header }: CatalogEntry, index: number): boolean => (header.sealed && header.lastSequence < this.#next)
       || (segments[index + 1] !== undefined && segments[index + 1]!.header.firstSequence <= this.#next)
     const segment = segments.find((candidate, index) => !isDone(candidate, index))
     if (segment === undefined) return false
@@ -150,6 +149,13 @@ class LogReader {
     this.#proved = Math.max(this.#proved, segment.header.firstSequence - 1, segment.header.sealed ? segment.header.lastSequence : 0)
     this.#window = new FrameWindow(start.offset, file.size())
     return true
+  }
+
+  /** Goes on behind what the headers say is older than what is wanted. */
+  #passOlder(segments: readonly CatalogEntry[], fromTimestamp: number): void {
+    const isOlder = ({ sealed, entryCount, lastTicks }: SegmentHeader): boolean => sealed && entryCount > 0 && msFromTicks(lastTicks) < fromTimestamp
+    const newest = segments.findLast(({ header }) => isOlder(header))
+    if (newest !== undefined) this.#next = Math.max(this.#next, newest.header.lastSequence + 1)
   }
 
   #assertNoneUnreadable(next: CatalogEntry): void {
