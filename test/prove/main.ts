@@ -72,10 +72,14 @@ async function runOne(entry: HarnessEntry): Promise<Row> {
   } else {
     console.log(`${entry.name}: ${result === undefined ? 'the harness failed' : `${result.faults.length} faults`}; what it wrote is in ${directory}`)
     for (const { caseName, what } of result?.faults.slice(0, 10) ?? []) {
-      console.log(`${entry.name}: ${what}\n  again: npm run prove -- ${entry.name} --seed ${seed} --case '${caseName}'${values.long ? ' --long' : ''}`)
+      console.log(`${entry.name}: ${what}\n  again: ${again(entry, caseName)}`)
     }
   }
   return { entry, seconds, result }
+}
+
+function again({ name }: HarnessEntry, caseName: string): string {
+  return `npm run prove -- ${name} --seed ${seed} --case '${caseName}'${values.long ? ' --long' : ''}`
 }
 
 function report(all: readonly Row[]): void {
@@ -84,7 +88,13 @@ function report(all: readonly Row[]): void {
     const cases = result === undefined ? '' : result.skipped ?? result.cases.toLocaleString('en-US')
     table.push([entry.name, entry.about, cases, seconds.toFixed(1), result === undefined ? 'harness failed' : result.faults.length, seed])
   }
-  const results = all.map(({ entry, seconds, result }) => ({ name: entry.name, seed, seconds, cases: result?.cases, faults: result?.faults.length, skipped: result?.skipped }))
+  const results = all.map(({ entry, seconds, result }) => {
+    const [first] = result?.faults ?? []
+    return {
+      name: entry.name, seed, seconds, cases: result?.cases, faults: result?.faults.length, skipped: result?.skipped,
+      ...(first !== undefined && { first: first.what, again: again(entry, first.caseName) }),
+    }
+  })
   mkdirSync(dirname(RESULTS), { recursive: true })
   writeFileSync(RESULTS, JSON.stringify(results, undefined, 1))
   console.log(String(table))
