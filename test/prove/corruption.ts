@@ -1,5 +1,6 @@
 /**
- * Every bit flip, every length that a file may be cut to, every sector zeroed or garbled, bytes too many, in every file of a log: closed, or killed in four ways.
+ * Every bit flip, every length that a file may be cut to, every sector zeroed or garbled, bytes too many, in every file of a log: closed, or killed in four ways;
+ * every file gone, and one too many.
  * No case is accepted in silence, and none loses what is provably acknowledged.
  *
  * Each case runs recovery's own facts, verdicts and repair, and the reader. The facts of a file are a function of that file alone, and a verdict
@@ -8,7 +9,7 @@
  * `openLog`, `readLog`, `verifyLog` and the command `ringwal verify` on a real disk.
  */
 
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import type { Cursor } from '../../dist/src/format/trailer-layout.js'
 import type { RecoveryCut } from '../../dist/src/recovery/recover.js'
 import type { SegmentFacts } from '../../dist/src/recovery/facts.js'
@@ -86,6 +87,7 @@ class Corruption {
     this.#options.say(`${this.#logs.length} logs of about ${bytes} bytes, ${this.#logs[0]!.last} entries in ${this.#logs[0]!.segments.length} segments`)
     for (const stride of this.#options.stopAtFirst ? [STRIDE, 1] : [1]) {
       this.#sampled = stride > 1 ? 1 : this.#options.long ? SAMPLED.long : SAMPLED.quick
+      for (const log of this.#logs) this.#tryFiles(log)
       await this.#tryEach(stride)
       this.#report()
       // What is found already needs no second witness.
@@ -93,6 +95,26 @@ class Corruption {
       await this.#tryOnDisk([...this.#samples.values()].flatMap(({ kept }) => kept))
       if (this.#faultCount > 0) return
     }
+  }
+
+  /** Each file gone, and one that says the same sequences are its own: case log/index of the segment/gone, and log/last/twice. */
+  #tryFiles(log: KnownLog): void {
+    const { segments, rival } = log
+    for (const [index, { first, last }] of segments.entries()) {
+      const next = segments[index + 1]
+      // That the oldest are gone is what checkpoints do; that the newest is, nothing tells.
+      const expected = index === 0 ? { last: log.last } : next === undefined ? { last: first - 1 } : { file: next.name, first, last }
+      this.#tryFile(`${log.name}/${index}/gone`, segments.filter((_, at) => at !== index), expected)
+    }
+    this.#tryFile(`${log.name}/${segments.length - 1}/twice`, [...segments, rival], { file: rival.name, first: rival.first, last: log.last })
+  }
+
+  #tryFile(caseName: string, files: readonly KnownSegment[], expected: { readonly file?: string; readonly first?: number; readonly last: number }): void {
+    this.#cases++
+    const outcome = this.#recover(diskOf(files))
+    const { last } = outcome
+    const found = outcome.kind === 'opened' ? { last } : { file: basename(outcome.file), first: outcome.first, last }
+    if (JSON.stringify(found) !== JSON.stringify(expected)) this.#note({ caseName, what: `it should be ${JSON.stringify(expected)}, it is ${JSON.stringify(found)}` })
   }
 
   /** One change of so many, of every file. */
@@ -118,8 +140,8 @@ class Corruption {
     const log = this.#logs.find((each) => each.name === logName)
     const segment = log?.segments[Number(index)]
     if (log === undefined || segment === undefined || changeName === undefined) throw new Error(`no such case: ${name}`)
-    const change = changeOf(segment.bytes, this.#garbage(segment), changeName)
-    await this.#try(segment, Number(index), change, [log])
+    if (changeName === 'gone' || changeName === 'twice') this.#tryFiles(log)
+    else await this.#try(segment, Number(index), changeOf(segment.bytes, this.#garbage(segment), changeName), [log])
     this.#report()
     await this.#tryOnDisk([...this.#samples.values()].flatMap(({ kept }) => kept))
   }

@@ -53,6 +53,8 @@ export interface KnownSegment {
 export interface KnownLog {
   readonly name: string
   readonly segments: readonly KnownSegment[]
+  /** A segment that begins where the last one does: with both there, nobody can tell which entries are the log's. */
+  readonly rival: KnownSegment
   /** By sequence; undefined where a producer died. */
   readonly entries: readonly (KnownEntry | undefined)[]
   readonly last: number
@@ -139,8 +141,10 @@ class LogMaker {
   fork(name: string, make: (tail: TailMaker) => void): KnownLog {
     const tail = new TailMaker(this.#code, seededRandom(~this.#seed), this.#state)
     make(tail)
+    const rival = new TailMaker(this.#code, seededRandom(this.#seed), { ...this.#state, number: this.#state.number + 1 })
+    rival.batch()
     const segments = [...this.#segments, tail.result()]
-    return { name, segments, entries: tail.state.entries, last: tail.state.entries.length }
+    return { name, segments, rival: rival.result(), entries: tail.state.entries, last: tail.state.entries.length }
   }
 }
 

@@ -38,6 +38,14 @@ export const BUGS: readonly SeededBug[] = [
     patches: [{ file: 'recovery/verdict.js', from: 'if (around.proof > scan.lastSequence)', to: 'if (around.proof > scan.lastSequence + 1)' }],
   },
   {
+    name: 'a segment that is missing is passed over', caughtBy,
+    patches: [{ file: 'recovery/verdict.js', within: 'checkPlace', from: 'if (first > lastSequence + 1)', to: 'if (false)' }],
+  },
+  {
+    name: 'of two segments with the same sequences the later one counts', caughtBy,
+    patches: [{ file: 'recovery/verdict.js', within: 'checkPlace', from: 'if (first <= lastSequence)', to: 'if (false)' }],
+  },
+  {
     name: 'a reader passes over an entry that is damaged', caughtBy,
     patches: [{ file: 'log/reader.js', from: 'if (lastLost >= Math.max(this.#next, this.#plan.fromSequence))', to: 'if (lastLost > Math.max(this.#next, this.#plan.fromSequence))' }],
   },
