@@ -4,5 +4,5 @@ import { parentPort, workerData } from 'node:worker_threads'
 const { build, directory } = workerData
 const { openLog } = await import(`${build}/src/index.js`)
 const log = await openLog({ directory, ringBytes: 64 * 1024, reserveBytes: 0, preallocateBytes: 4096 })
-parentPort.postMessage('owner')
+parentPort.postMessage(log.handle())
 for (;;) await log.write('thread')

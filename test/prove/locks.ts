@@ -16,6 +16,7 @@ import type * as Library from '../../dist/src/index.js'
 import { below, seededRandom, type Random } from '../model/random.js'
 import type { Fault, ProveOptions, ProveResult } from './harness.js'
 import { Racers, type Racer } from './racers.js'
+import { within } from './time-limit.js'
 
 const RACERS = 8
 const ROUNDS = { quick: { race: 200, namespaces: 12, thread: 20 }, long: { race: 2000, namespaces: 60, thread: 200 } }
@@ -24,6 +25,8 @@ const LOG_EVERY = 6
 /** More than a socket's backlog holds: an owner whose event loop never runs takes none of them off. */
 const QUESTIONS = 600
 const UNSHARE = ['unshare', '--pid', '--fork', '--mount-proc']
+/** How long one that waits for a dead writer may take to know it. */
+const TOLD_MS = 20_000
 const MODES = ['let be', 'kill while it holds', 'kill while it closes', 'kill some while they acquire', 'kill all'] as const
 type Mode = typeof MODES[number]
 
@@ -196,18 +199,32 @@ async function namespaces(scene: Scene): Promise<void> {
   }
 }
 
-/** A thread that opens a log, or has it, is terminated: the directory is free as soon as the thread is gone. */
+/** A thread that opens a log, or has it, is terminated: whoever waits for it on another thread is told, and the directory is free as soon as the thread is gone. */
 async function threads(scene: Scene): Promise<void> {
   const { directory } = placeFor(scene, 'thread')
   for (const { round, caseName, random } of casesOf(scene, 'thread')) {
     const worker = new Worker(new URL('./locks-thread.mjs', import.meta.url), { workerData: { build: scene.options.build, directory }, execArgv: [] })
     // One in two may be in the middle of opening.
-    if (round % 2 === 0) await once(worker, 'message')
+    const told = round % 2 === 0 ? writeUntilRefused(scene, (await once(worker, 'message') as [Library.LogHandle])[0]) : undefined
     await sleep(random() * (round % 2 === 0 ? 20 : 150))
     await worker.terminate()
+    if (told !== undefined) {
+      const code = await within(TOLD_MS, told).catch(String)
+      if (code !== 'ERR_WAL_FAILED') scene.faults.push({ caseName, what: `who wrote from another thread when the owner's was terminated was told ${code}` })
+    }
     await openAtOnce(scene, directory, caseName)
     count(scene, 'threads terminated')
     scene.cases++
+  }
+}
+
+/** Writes one after the other; tells the code of what ends it. */
+async function writeUntilRefused({ library }: Scene, handle: Library.LogHandle): Promise<string> {
+  const producer = library.attachProducer(handle)
+  try {
+    for (;;) await producer.write('from another thread')
+  } catch (error) {
+    return (error as Library.WalError).code
   }
 }
 

@@ -56,4 +56,9 @@ export const BUGS: readonly SeededBug[] = [
     patches: [{ file: CONTEST, from: "if (answer !== 'alive' || first.owns || first.name < own.name)\n            this.#withdraw();", to: '' }],
     caughtBy,
   },
+  {
+    name: 'who waits for a writer that has died is not told',
+    patches: [{ file: 'log/blocking-wait.js', within: 'failIfWriterDied', from: 'if (!isThreadDead(identity) ||', to: 'if (true ||' }],
+    caughtBy,
+  },
 ]
