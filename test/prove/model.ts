@@ -97,6 +97,7 @@ async function runProgram(options: ProveOptions, code: Build, root: string, { sh
     await fc.asyncModelRun(() => ({ model, real: world }), list as Iterable<fc.AsyncCommand<ExpectedLog, World>>)
     await checkAll(model, world)
   } finally {
+    await world.endOutside()
     await world.close()
   }
   const { status } = await code.verifyLog(world.directory)

@@ -15,6 +15,18 @@ export const BUGS: readonly SeededBug[] = [
     patches: [{ file: 'log/reader.js', from: 'frameMs(block.view, at) < fromTimestamp', to: 'frameMs(block.view, at) <= fromTimestamp' }],
   },
   {
+    name: 'a file that has been freed under a reader counts as damaged', caughtBy,
+    patches: [{ file: 'log/reader.js', from: 'if (this.#catalog.isGone(this.#segment))', to: 'if (false)' }],
+  },
+  {
+    name: 'the end of a process does not wait for what was appended', caughtBy,
+    patches: [{ file: 'log/exit-hook.js', within: 'onExit', from: 'target.endWithProcess();', to: ';' }],
+  },
+  {
+    name: 'an append in an exit listener is not synced', caughtBy,
+    patches: [{ file: 'log/open-log.js', within: 'endWithProcess', from: 'this.#producer.beginExit(EXIT_TIMEOUT_MS);', to: '' }],
+  },
+  {
     name: 'get gives the next entry when the one that was asked for is gone', caughtBy,
     patches: [{ file: 'log/open-log.js', from: 'entry.sequence === sequence ? entry : undefined', to: 'entry' }],
   },

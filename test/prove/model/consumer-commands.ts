@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import type { Consumer, ConsumerProgress, DeliveryOptions, LogEntry, WalError } from '../../../dist/src/index.js'
 import { promise, type ExpectedLog } from './expected-log.js'
-import { command, type Command } from './log-commands.js'
+import { command, flushed, readOutside, writeSome, type Command } from './log-commands.js'
 import { collect, type World } from './world.js'
 
 const NAME = fc.constantFrom('a', 'b')
@@ -93,6 +93,23 @@ const SEEK = fc.tuple(NAME, PART).map(([name, part]) => command(`${name} seeks $
   const sequence = 1 + Math.floor(part * model.last)
   consumer.seek({ sequence })
   model.setCursor(name, sequence - 1)
+}))
+
+/** A reader from outside that has come to the end finds the file freed, and perhaps used again, with an entry in it that it has not seen. */
+const FREE = fc.tuple(fc.boolean(), fc.nat({ max: 8 })).map(([isRead, count]) => command(`${isRead ? 'from outside all is read, ' : ''}one entry, all consumers seek the end, checkpoint, ${count} entries`, async (model, world) => {
+  const { log } = world
+  if (isRead) await readOutside(model, world, Infinity)
+  await writeSome(model, world, 1)
+  await flushed(model, world)
+  world.consumer(model, 'a')
+  for (const name of model.consumers.keys()) {
+    log.consumer(name).seek({ sequence: model.last + 1 })
+    model.setCursor(name, model.last)
+  }
+  await log.roll()
+  await log.checkpoint()
+  await writeSome(model, world, count)
+  if (isRead) await readOutside(model, world, Infinity)
 }))
 
 const SEEK_MEANWHILE = fc.tuple(NAME, PART).map(([name, part]) => command(`${name} takes one, seeks ${part}, commits the one`, async (model, world) => {
@@ -260,6 +277,6 @@ function isFailing({ every }: Failing, sequence: number): boolean {
 /** The commands, with their weights. */
 export const CONSUMER_COMMANDS: fc.WeightedArbitrary<Command>[] = [
   { weight: 5, arbitrary: BY_HAND }, { weight: 2, arbitrary: COMMIT_ON_THREAD }, { weight: 2, arbitrary: COMMITTED }, { weight: 2, arbitrary: SEEK },
-  { weight: 2, arbitrary: SEEK_MEANWHILE }, { weight: 1, arbitrary: START }, { weight: 1, arbitrary: DELETE }, { weight: 1, arbitrary: PROGRESS },
+  { weight: 2, arbitrary: SEEK_MEANWHILE }, { weight: 3, arbitrary: FREE }, { weight: 1, arbitrary: START }, { weight: 1, arbitrary: DELETE }, { weight: 1, arbitrary: PROGRESS },
   { weight: 5, arbitrary: DELIVER },
 ]

@@ -2,9 +2,10 @@
 
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
+import type { WalError } from '../../../dist/src/index.js'
 import { DATA, makeData, showPlan, type DataPlan, type MadeData } from './data.js'
 import { promise, type ExpectedEntry, type ExpectedLog } from './expected-log.js'
-import { collect, isFull, type Shape, type World } from './world.js'
+import { collect, isFull, type ProcessEnd, type Shape, type World } from './world.js'
 
 /** One command. */
 export type Command = fc.AsyncCommand<ExpectedLog, World>
@@ -60,7 +61,18 @@ function appendOnce(model: ExpectedLog, { log, shape }: World, made: readonly Ma
   return true
 }
 
-async function flushed(model: ExpectedLog, world: World): Promise<void> {
+/** Writes so many entries, one by one. */
+export async function writeSome(model: ExpectedLog, world: World, count: number): Promise<void> {
+  for (let left = count; left > 0; left--) {
+    const data = `entry ${++model.made}`
+    const { sequence, timestamp } = await world.log.write(data)
+    model.accept(sequence, [{ bytes: Buffer.from(data), timestamp }])
+    model.acknowledge(sequence)
+  }
+}
+
+/** Flushes. */
+export async function flushed(model: ExpectedLog, world: World): Promise<void> {
   await world.log.flush()
   promise(world.log.durableSequence === model.last, () => `flush() resolved with ${world.log.durableSequence} durable of ${model.last}`)
   model.acknowledge(model.last)
@@ -255,6 +267,29 @@ const FOLLOW = PLANS.map((plans) => command(`follow while ${plans.map(showPlan).
   promise(await outcome === reason, () => 'a reading that was aborted did not end with the signal\'s reason')
 }))
 
+/** Reads on from outside, up to `count` entries. */
+export async function readOutside(model: ExpectedLog, world: World, count: number): Promise<void> {
+  const reading = world.outside
+  try {
+    for (let left = count; left > 0; left--) {
+      const entry = await reading.next()
+      if (entry === undefined) return
+      const { expected = entry.sequence } = reading
+      promise(reading.expected !== undefined || entry.sequence - 1 <= model.mayGo, () => `from outside ${entry.sequence} came first, only those up to ${model.mayGo} were let go`)
+      model.checkRun([entry], expected)
+      reading.expected = expected + 1
+    }
+  } catch (error) {
+    await world.endOutside()
+    const { code, firstSequence, lastSequence } = error as WalError
+    if (code !== 'ERR_WAL_TRIMMED') throw error
+    promise(firstSequence === (reading.expected ?? firstSequence) && lastSequence! <= model.mayGo,
+      () => `from outside ${firstSequence} to ${lastSequence} are told to be gone; ${reading.expected} was to come, only those up to ${model.mayGo} were let go`)
+  }
+}
+
+const READ_OUTSIDE = fc.integer({ min: 1, max: 60 }).map((count) => command(`from outside ${count} more are read`, (model, world) => readOutside(model, world, count)))
+
 const GET = fc.double({ min: 0, max: 1, noNaN: true }).map((at) => command(`get ${at}`, async (model, world) => {
   await flushed(model, world)
   const sequence = 1 + Math.floor(at * (model.last + 1))
@@ -350,18 +385,37 @@ async function comeBack(model: ExpectedLog, world: World, directory: string): Pr
 const CRASH = fc.boolean().map((settles) => command(`crash${settles ? ' after a turn' : ''}`, async (model, world) => {
   if (settles) await new Promise(setImmediate)
   const copy = world.copy()
+  await world.endOutside()
   await world.close()
   await comeBack(model, world, copy)
 }))
 
-const KILL = fc.tuple(fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 60 }), fc.double({ min: 0, max: 1, noNaN: true })).map(([sizes, at]) => command(`close; another process appends groups of ${sizes.join(', ')} and is killed`, async (model, world) => {
+const SIZES = fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 60 })
+
+async function closeForProcess(model: ExpectedLog, world: World, sizes: readonly number[]): Promise<string[][]> {
   await world.close()
   model.acknowledge(model.last)
   model.cursorsDurable()
-  const program = sizes.map((size) => Array.from({ length: size }, () => `from the process ${++model.made}`))
-  const acknowledged = await world.kill(program, 1 + Math.floor(at * sizes.length))
+  return sizes.map((size) => Array.from({ length: size }, () => `from the process ${++model.made}`))
+}
+
+function acceptAll(model: ExpectedLog, program: readonly (readonly string[])[]): void {
   for (const group of program) model.accept(model.last + 1, group.map((text) => ({ bytes: Buffer.from(text) })))
+}
+
+const KILL = fc.tuple(SIZES, fc.double({ min: 0, max: 1, noNaN: true })).map(([sizes, at]) => command(`close; another process appends groups of ${sizes.join(', ')} and is killed`, async (model, world) => {
+  const program = await closeForProcess(model, world, sizes)
+  const acknowledged = await world.kill(program, 1 + Math.floor(at * sizes.length))
+  acceptAll(model, program)
   model.acknowledge(acknowledged)
+  await comeBack(model, world, world.directory)
+}))
+
+const END = fc.tuple(SIZES, fc.constantFrom<ProcessEnd>('exits', 'throws', 'has nothing left to do')).map(([sizes, end]) => command(`close; another process appends groups of ${sizes.join(', ')} and ${end}`, async (model, world) => {
+  const program = await closeForProcess(model, world, sizes)
+  acceptAll(model, program)
+  await world.endProcess(program, end, model.last)
+  model.acknowledge(model.last)
   await comeBack(model, world, world.directory)
 }))
 
@@ -381,7 +435,7 @@ export const LOG_COMMANDS: fc.WeightedArbitrary<Command>[] = [
   { weight: 10, arbitrary: APPEND }, { weight: 2, arbitrary: APPEND_TO_EMPTY_RING }, { weight: 6, arbitrary: GROUPS }, { weight: 8, arbitrary: WRITE },
   { weight: 3, arbitrary: TWO_THREADS }, { weight: 2, arbitrary: THREAD_WRITE }, { weight: 6, arbitrary: LINES }, { weight: 2, arbitrary: FILE },
   { weight: 5, arbitrary: WAIT }, { weight: 1, arbitrary: WRONG }, { weight: 4, arbitrary: READ }, { weight: 2, arbitrary: READ_BY_TIME },
-  { weight: 2, arbitrary: FOLLOW }, { weight: 3, arbitrary: GET }, { weight: 1, arbitrary: GET_FILES }, { weight: 2, arbitrary: LOOK },
+  { weight: 2, arbitrary: FOLLOW }, { weight: 3, arbitrary: READ_OUTSIDE }, { weight: 3, arbitrary: GET }, { weight: 1, arbitrary: GET_FILES }, { weight: 2, arbitrary: LOOK },
   { weight: 2, arbitrary: ROLL }, { weight: 3, arbitrary: CHECKPOINT }, { weight: 2, arbitrary: REOPEN }, { weight: 2, arbitrary: CRASH },
-  { weight: 1, arbitrary: KILL },
+  { weight: 1, arbitrary: KILL }, { weight: 1, arbitrary: END },
 ]

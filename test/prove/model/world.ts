@@ -1,6 +1,6 @@
 /** The real side of a program: a log of the build under test, its consumers, a producer on another thread; crashes. */
 
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFileSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,6 +9,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import type { Consumer, Log, LogEntry, LogHandle, LogOptions } from '../../../dist/src/index.js'
 import { promise, type ExpectedLog } from './expected-log.js'
+import { OutsideReading } from './outside-reading.js'
 
 /** What the build exports. */
 export type Build = typeof import('../../../dist/src/index.js')
@@ -20,6 +21,9 @@ const THREAD = new URL('./thread.mjs', import.meta.url)
 const VICTIM = fileURLToPath(new URL('./victim.mjs', import.meta.url))
 /** How often a copy is tried again because the writer changed something meanwhile. */
 const COPIES = 200
+
+/** How a process that has a log open may end by itself. */
+export type ProcessEnd = 'exits' | 'throws' | 'has nothing left to do'
 
 /** Loads the library. */
 export async function loadBuild(build: string): Promise<Build> {
@@ -41,6 +45,7 @@ export class World {
   #copies = 0
   directory: string
   #thread: ProducerThread | undefined
+  #outside: OutsideReading | undefined
 
   constructor(code: Build, build: string, root: string, shape: Shape) {
     this.code = code
@@ -59,6 +64,18 @@ export class World {
   async thread(): Promise<ProducerThread> {
     this.#thread ??= await ProducerThread.start(this.build, this.log.handle())
     return this.#thread
+  }
+
+  /** The reading from outside. */
+  get outside(): OutsideReading {
+    return (this.#outside ??= new OutsideReading(this.code, this.directory))
+  }
+
+  /** Ends the reading from outside; the next one begins anew. */
+  async endOutside(): Promise<void> {
+    const outside = this.#outside
+    this.#outside = undefined
+    await outside?.end()
   }
 
   /** Ends the other thread, then the log. */
@@ -107,19 +124,36 @@ export class World {
 
   /** A process opens the log, appends groups and single entries as it is told, and is killed once it has reported so many. Tells what it reported last. */
   async kill(program: readonly (readonly string[])[], reports: number): Promise<number> {
-    const { whenFull: _, ...shape } = this.shape
-    const order = JSON.stringify({ build: this.build, program, options: { ...shape, whenFull: 'block', directory: this.directory } })
-    const child = spawn(process.execPath, [VICTIM, order], { stdio: ['ignore', 'pipe', 'inherit'] })
-    const exit = once(child, 'exit')
     let last = 0
     let seen = 0
-    for await (const line of createInterface({ input: child.stdout })) {
+    const ended = await this.#runVictim(program, 'killed', (line, child) => {
       last = Number(line)
       if (++seen === reports) child.kill('SIGKILL')
-    }
-    const [, signal] = await exit as [number | null, string | null]
-    promise(signal === 'SIGKILL', () => `the process that was to be killed ended by itself`)
+    })
+    promise(ended.signal === 'SIGKILL', () => 'the process that was to be killed ended by itself')
     return last
+  }
+
+  /** A process opens the log, appends groups and single entries, and ends by itself without waiting for any. What it says at its end must be that all is durable. */
+  async endProcess(program: readonly (readonly string[])[], end: ProcessEnd, last: number): Promise<void> {
+    let said = ''
+    const { code } = await this.#runVictim(program, end, (line) => {
+      said = line
+    })
+    promise(said === `durable ${last}`, () => `a process that ${end} says at its end: ${said}; it accepted entries up to ${last}`)
+    promise(code === (end === 'throws' ? 1 : 0), () => `a process that ${end} ended with ${code}`)
+  }
+
+  async #runVictim(
+    program: readonly (readonly string[])[], end: ProcessEnd | 'killed', onLine: (line: string, child: ChildProcess) => void,
+  ): Promise<{ code: number | null; signal: string | null }> {
+    const { whenFull: _, ...shape } = this.shape
+    const order = JSON.stringify({ build: this.build, program, end, options: { ...shape, whenFull: 'block', directory: this.directory } })
+    const child = spawn(process.execPath, [VICTIM, order], { stdio: ['ignore', 'pipe', end === 'throws' ? 'ignore' : 'inherit'] })
+    const exit = once(child, 'exit')
+    for await (const line of createInterface({ input: child.stdout })) onLine(line, child)
+    const [code, signal] = await exit as [number | null, string | null]
+    return { code, signal }
   }
 
   /** Runs a reading again if segments were freed meanwhile: then it began, or ended, too early. */
