@@ -324,6 +324,26 @@ describe('repair', () => {
     expect(readdirSync(join(directory, 'salvage'))).toHaveLength(2)
   })
 
+  test('a dry run only looks; then what opening refuses and what it does not look at are mended, with a copy of each file', async () => {
+    const [first, second, third] = await make()
+    const flipIn = (file: string, number: number): void => edit(file, (bytes) => void (bytes[bytes.indexOf(text(number)) + 1]! ^= 4))
+    flipIn(first!, 5)
+    flipIn(third!, 50)
+    edit(second!, (bytes) => {
+      bytes[bytes.indexOf(text(25)) + 1]! ^= 4
+      bytes[bytes.length - 40]! ^= 4
+    })
+    const before = segmentFiles().map((file) => readFileSync(file))
+    const dry = await repairLog(directory, { dryRun: true })
+    expect(dry).toMatchObject({ before: { status: 'corrupt' }, lost: [], cuts: [], copies: [] })
+    expect(dry.after).toBe(dry.before)
+    expect(segmentFiles().every((file, index) => readFileSync(file).equals(before[index]!))).toBe(true)
+    const { lost, copies, after } = await repairLog(directory)
+    expect(after.status).toBe('sound')
+    expect(lost.map(({ file, firstSequence, lastSequence }) => [file, firstSequence, lastSequence])).toEqual([[second, 25, 25], [first, 5, 5], [third, 50, 50]])
+    expect(copies.map((copy) => readFileSync(copy))).toEqual([before[1], before[0], before[2]])
+  })
+
   test('any flipped bit of a sealed segment costs no more than the entry that it is in', { timeout: 120_000 }, async () => {
     const [, second] = await make()
     const sound = readFileSync(second!)
@@ -348,8 +368,10 @@ describe('repair', () => {
     expect(segmentFiles().map((file) => readFileSync(file).toString('base64'))).toEqual(before)
     await open()
     await expect(repairLog(directory)).rejects.toMatchObject({ code: 'ERR_WAL_LOCKED' })
-    await expect(repairLog(join(directory, 'nowhere'))).rejects.toMatchObject({ code: 'ERR_WAL_IO' })
-    await expect(repairLog(7 as never)).rejects.toThrow(TypeError)
-    await expect(repairLog(directory, { dryRun: 1 as never })).rejects.toMatchObject({ name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' })
+    const nowhere = join(directory, 'nowhere')
+    await expect(repairLog(nowhere)).rejects.toMatchObject({ code: 'ERR_WAL_IO', message: expect.stringContaining(`cannot repair the log in ${nowhere}`) })
+    const refused = (name: string) => ({ name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE', message: expect.stringContaining(`"${name}"`) })
+    await expect(repairLog(7 as never)).rejects.toMatchObject(refused('directory'))
+    await expect(repairLog(directory, { dryRun: 1 as never })).rejects.toMatchObject(refused('options.dryRun'))
   })
 })

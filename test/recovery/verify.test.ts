@@ -101,6 +101,23 @@ describe('a log without damage is sound', () => {
   })
 })
 
+test('each segment is told in numbers, with undefined where there is nothing to tell', async () => {
+  writeLog(directory, { segments: [[3], [4, 2], [], []], isOpen: true, preallocateBytes: 0 })
+  const [sealed, open, empty, unfinished] = segmentFiles(directory)
+  truncateSync(unfinished!, 0)
+  // As an interrupted seal leaves it.
+  edit(open!, (bytes) => { bytes.set(encodeSegmentHeader(tailHeader(4))) })
+  const { segments, bytes } = await verifyLog(directory)
+  const ms = (sequence: number): number => Date.UTC(2026, 0, 1) + sequence
+  expect(segments).toEqual([
+    { file: sealed, state: 'sealed', firstSequence: 1, lastSequence: 3, entries: 3, bytes: sizeOf(sealed!), firstTimestamp: ms(1), lastTimestamp: ms(3), status: 'sound' },
+    { file: open, state: 'open', firstSequence: 4, lastSequence: 9, entries: 6, bytes: sizeOf(open!), firstTimestamp: ms(4), lastTimestamp: ms(9), status: 'sound' },
+    { file: empty, state: 'sealed', firstSequence: 10, lastSequence: 9, entries: 0, bytes: sizeOf(empty!), firstTimestamp: undefined, lastTimestamp: undefined, status: 'sound' },
+    { file: unfinished, state: 'unreadable', firstSequence: undefined, lastSequence: undefined, entries: undefined, bytes: 0, firstTimestamp: undefined, lastTimestamp: undefined, status: 'torn' },
+  ])
+  expect(bytes).toBe(sizeOf(sealed!) + sizeOf(open!) + sizeOf(empty!))
+})
+
 function writeForeign(path: string, entries: number, open?: SegmentHeader): void {
   const ms = Date.UTC(2026, 0, 1)
   const frames = Array.from({ length: entries }, (_, index) => frameOf(index + 1, Buffer.from(`line ${index}`), ms + index))
@@ -136,14 +153,21 @@ describe('an unfinished write is torn', () => {
     writeLog(directory, { segments: [[5], []], isOpen: true, isSettled: false })
     const file = segmentFiles(directory).at(-1)!
     truncateSync(file, 0)
-    expect(await verifyLog(directory)).toMatchObject({ status: 'torn', lastSequence: 5, repairs: [{ kind: 'remove', file }] })
+    expect(await verifyLog(directory)).toMatchObject({
+      status: 'torn', lastSequence: 5,
+      repairs: [{ kind: 'remove', reason: 'no valid header or first trailer', file, offset: 0, bytes: 0, afterSequence: 0, mayHaveBeenAcknowledged: false }],
+    })
   })
 
   test('a torn header of the newest segment would be written again', async () => {
     writeLog(directory, { segments: [[5], [5]], isOpen: true })
     const file = segmentFiles(directory).at(-1)!
     flip(file, 20)
-    expect(await verifyLog(directory)).toMatchObject({ status: 'torn', lastSequence: 10, repairs: [{ kind: 'header', file, offset: 0 }] })
+    const report = await verifyLog(directory)
+    expect(report).toMatchObject({ status: 'torn', lastSequence: 10, segments: [{ status: 'sound' }, { file, status: 'torn' }] })
+    expect(report.repairs).toEqual([{
+      kind: 'header', reason: 'its header is damaged (checksum)', file, offset: 0, bytes: 0, afterSequence: 10, mayHaveBeenAcknowledged: false,
+    }])
   })
 })
 
@@ -466,10 +490,13 @@ describe('arguments and progress', () => {
   })
 
   test('wrong arguments, an aborted signal and a missing directory are refused', async () => {
-    await expect(verifyLog(7 as never)).rejects.toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+    const refused = (name: string) => ({ code: 'ERR_INVALID_ARG_TYPE', message: expect.stringContaining(`"${name}"`) })
+    await expect(verifyLog(7 as never)).rejects.toMatchObject(refused('directory'))
     await expect(verifyLog('')).rejects.toMatchObject({ code: 'ERR_INVALID_ARG_VALUE' })
-    await expect(verifyLog(directory, { onProgress: 1 as never })).rejects.toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
-    await expect(verifyLog(join(directory, 'none'))).rejects.toMatchObject({ code: 'ERR_WAL_IO', file: join(directory, 'none') })
+    await expect(verifyLog(directory, { onProgress: 1 as never })).rejects.toMatchObject(refused('options.onProgress'))
+    await expect(verifyLog(directory, { signal: 1 as never })).rejects.toMatchObject(refused('options.signal'))
+    const none = join(directory, 'none')
+    await expect(verifyLog(none)).rejects.toMatchObject({ code: 'ERR_WAL_IO', file: none, message: expect.stringContaining(`cannot read the log in ${none}`) })
     writeLog(directory, { segments: [[1]] })
     await expect(verifyLog(directory, { signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow('enough')
   })

@@ -1,0 +1,130 @@
+/** Where sound frames go on behind damage, and what is taken from there: frame by frame, in files made of nothing else. */
+
+import { expect, test } from 'vitest'
+import { encodeControlFrame, encodeRange } from '../../dist/src/format/control-layout.js'
+import { FRAME_DATA } from '../../dist/src/format/frame-layout.js'
+import { SEGMENT_HEADER_BYTES } from '../../dist/src/format/segment-layout.js'
+import { relativeTicks, tickBase, ticksFromMs } from '../../dist/src/format/ticks.js'
+import { encodeTrailer, type Cursor } from '../../dist/src/format/trailer-layout.js'
+import { soundAfter, walkSound, type WalkedSegment } from '../../dist/src/recovery/sound-frames.js'
+import { MemoryDisk } from '../model/memory-disk.js'
+import { frameOf } from './written-log.js'
+
+const MS = Date.UTC(2026, 0, 1)
+const TICK_BASE = tickBase(ticksFromMs(MS))
+const RELATIVE_TICKS = relativeTicks(ticksFromMs(MS), TICK_BASE)
+const UUID = new Uint8Array(16).fill(7)
+const OTHER_UUID = new Uint8Array(16).fill(8)
+const BLOCK_BYTES = 1024 * 1024
+/** No frame's magic is among them. */
+const NOISE = Buffer.alloc(50, 0x55)
+
+/** A piece of a file: its bytes, or what makes them for the place where they will stand. */
+type Piece = Uint8Array | ((offset: number) => Uint8Array)
+
+const entry = (sequence: number, data: string | Uint8Array = `entry ${sequence}`, ms = MS): Buffer => frameOf(sequence, Buffer.from(data), ms)
+const range = (kind: 'aborted' | 'gap', first: number, last: number): Uint8Array => encodeRange(kind, first, last, RELATIVE_TICKS, TICK_BASE)
+const trailer = (lastSequence: number, cursors?: readonly Cursor[], segmentUuid = UUID) => (offset: number): Uint8Array => encodeTrailer({
+  segmentUuid, offset, batchStart: SEGMENT_HEADER_BYTES, firstSequence: 1, lastSequence, durableSequence: 0, previousChecksum: 0, previousUuid: new Uint8Array(16), cursors,
+}, RELATIVE_TICKS, TICK_BASE)
+
+/** Its checksum is wrong. */
+function damaged(frame: Uint8Array): Uint8Array {
+  return frame.with(frame.length - 1, frame.at(-1)! ^ 1)
+}
+
+/** A segment that is a header's room and these pieces; `at` are their offsets. */
+function segmentOf(...pieces: readonly Piece[]): { segment: WalkedSegment; at: number[] } {
+  const disk = new MemoryDisk()
+  disk.makeDirectory('/log')
+  const file = disk.create('/log/segment')
+  const at: number[] = []
+  let offset = SEGMENT_HEADER_BYTES
+  for (const piece of pieces) {
+    const bytes = typeof piece === 'function' ? piece(offset) : piece
+    at.push(offset)
+    file.write([bytes], offset)
+    offset += bytes.length
+  }
+  return { segment: { file, fileBytes: offset, uuid: UUID }, at }
+}
+
+/** What walking gives: sequences, kinds of what is no entry, places of consumers. */
+function walked(segment: WalkedSegment, from: number, to: number): unknown[] {
+  return [...walkSound(segment, from, to)].map((piece) => {
+    return piece.kind === 'entry' ? piece.first : piece.kind === 'cursors' ? piece.cursors.map(({ sequence }) => `at ${sequence}`).join() : [piece.kind, piece.first, piece.last]
+  })
+}
+
+const cursor = (sequence: number): Cursor[] => [{ name: 'reader', sequence, epoch: 0 }]
+
+test('behind an entry with a wrong checksum its own length leads on', () => {
+  const { segment, at } = segmentOf(entry(1), damaged(entry(2)), entry(3), trailer(3))
+  expect(soundAfter(segment, at[1]!, 2, 3)).toMatchObject({ offset: at[2], sequence: 3 })
+  expect(walked(segment, 1, 3)).toEqual([1, 3])
+})
+
+test('frames go on at sequences that are no entries, if all of them are wanted', () => {
+  const { segment, at } = segmentOf(entry(1), NOISE, range('aborted', 2, 3), entry(4), trailer(4))
+  expect(soundAfter(segment, at[1]!, 2, 3)).toEqual({ offset: at[2], sequence: 2 })
+  expect(soundAfter(segment, at[1]!, 2, 4)).toEqual({ offset: at[2], sequence: 2 })
+  // One of them is not: the next frame that fits is the entry behind them.
+  expect(soundAfter(segment, at[1]!, 3, 4)).toEqual({ offset: at[3], sequence: 4 })
+  expect(soundAfter(segment, at[1]!, 2, 2)).toEqual({ offset: at[4], sequence: 5 })
+  expect(walked(segment, 1, 4)).toEqual([1, ['aborted', 2, 3], 4])
+})
+
+test('frames go on at a trailer, unless it ends before what is wanted', () => {
+  const { segment, at } = segmentOf(entry(1), NOISE, trailer(1), entry(2), trailer(2))
+  expect(soundAfter(segment, at[1]!, 2, 2)).toEqual({ offset: at[2], sequence: 2 })
+  const late = segmentOf(entry(1), NOISE, trailer(1), entry(4), trailer(4))
+  expect(soundAfter(late.segment, late.at[1]!, 3, 4)).toEqual({ offset: late.at[3], sequence: 4 })
+})
+
+test('frames go on at no other frame: one that tells nothing, an entry that is not wanted, another segment\'s trailer', () => {
+  const index = encodeControlFrame('index', 20, RELATIVE_TICKS, TICK_BASE, (bytes, _view, at) => bytes.fill(1, at + 4, at + 20))
+  for (const frame of [index, entry(1), entry(6), trailer(5, undefined, OTHER_UUID)]) {
+    const { segment, at } = segmentOf(entry(1), NOISE, frame, entry(3), trailer(3))
+    expect(soundAfter(segment, at[1]!, 2, 5)).toEqual({ offset: at[3], sequence: 3 })
+  }
+  const alone = segmentOf(entry(1), NOISE, index)
+  expect(soundAfter(alone.segment, alone.at[1]!, 2, 5)).toBeUndefined()
+})
+
+test('frames inside an entry\'s data are not gone on with: nothing leads from them to a trailer of this segment', () => {
+  const planted = Buffer.concat([entry(3, 'planted'), trailer(3, undefined, OTHER_UUID)(0)])
+  const { segment, at } = segmentOf(entry(1), NOISE, planted, NOISE, entry(3), trailer(3))
+  expect(soundAfter(segment, at[1]!, 2, 3)).toEqual({ offset: at[4], sequence: 3 })
+  // An entry whose data is what a trailer in its place would say.
+  const disguised = segmentOf(entry(1), NOISE, (offset) => {
+    const frame = trailer(3)(offset)
+    return entry(3, frame.subarray(FRAME_DATA, frame.length - 4))
+  })
+  expect(soundAfter(disguised.segment, disguised.at[1]!, 2, 3)).toBeUndefined()
+})
+
+test('a frame is found wherever it stands between two blocks that are read', () => {
+  for (const before of [1, 2, 3, 4, 27, 28]) {
+    const { segment, at } = segmentOf(entry(1), Buffer.alloc(BLOCK_BYTES + 1 - before, 0x55), entry(2), trailer(2))
+    expect(soundAfter(segment, at[1]!, 2, 2), `${before} bytes before the end of a block`).toEqual({ offset: at[2], sequence: 2 })
+  }
+})
+
+test('an entry that is older than the one before it is nobody\'s', () => {
+  const { segment } = segmentOf(entry(1, 'x', MS + 10), entry(2, 'x', MS + 9), entry(3, 'x', MS + 10), range('gap', 4, 4), trailer(4))
+  expect(walked(segment, 1, 4)).toEqual([1, 3, ['gap', 4, 4]])
+})
+
+test('what is walked ends with the last that is wanted, and the places of consumers right behind it', () => {
+  const { segment } = segmentOf(entry(1), trailer(1, cursor(0)), entry(2), trailer(2, cursor(1)), trailer(2, cursor(2)), entry(3), trailer(3, cursor(3)))
+  expect(walked(segment, 1, 2)).toEqual([1, 'at 0', 2, 'at 1', 'at 2'])
+  expect(walked(segment, 2, 3)).toEqual(['at 0', 2, 'at 1', 'at 2', 3, 'at 3'])
+  const cut = segmentOf(entry(1), NOISE, trailer(1, cursor(1)))
+  expect(walked(cut.segment, 1, 1)).toEqual([1])
+})
+
+test('sequences that reach beyond what is wanted are left out', () => {
+  const { segment } = segmentOf(entry(1), range('aborted', 2, 4), trailer(4))
+  expect(walked(segment, 1, 3)).toEqual([1])
+  expect(walked(segment, 1, 4)).toEqual([1, ['aborted', 2, 4]])
+})
