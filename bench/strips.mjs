@@ -20,7 +20,7 @@ export function drawStrips({ label, format, strips }) {
   const x = scaleLinear().domain([0, most > 0 ? most : 1]).nice().range([LEFT, WIDTH - RIGHT])
   const height = strips.length * ROW + FOOT
   const bottom = strips.length * ROW + 4
-  const grid = x.ticks(6).map((tick) => `<line class="grid" x1="${at(x, tick)}" x2="${at(x, tick)}" y1="0" y2="${bottom}"/>`
+  const grid = x.ticks(4).map((tick) => `<line class="grid" x1="${at(x, tick)}" x2="${at(x, tick)}" y1="0" y2="${bottom}"/>`
     + `<text x="${at(x, tick)}" y="${bottom + 14}" text-anchor="middle">${escape(format(tick))}</text>`)
   const rows = strips.map(({ name, values }, index) => {
     const y = index * ROW + ROW / 2
