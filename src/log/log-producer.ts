@@ -63,10 +63,12 @@ export class LogProducer implements Producer {
   }
 
   append(data: EntryData): number {
+    this.#assertNotClosed()
     return this.#accept(this.#staging.stage(data))
   }
 
   appendGroup(entries: readonly EntryData[]): number {
+    this.#assertNotClosed()
     return this.#accept(this.#staging.stageGroup(entries))
   }
 
@@ -80,8 +82,8 @@ export class LogProducer implements Producer {
 
   /** Takes one entry, waiting for room in the ring if need be; resolves when it is accepted. */
   async accept(data: EntryData, signal?: AbortSignal): Promise<Receipt> {
-    const staged = this.#staging.stage(data)
     this.#assertOpen()
+    const staged = this.#staging.stage(data)
     const claim = this.#claim
     const isTaken = !this.waiters.hasQueue && this.#tryAppend(staged, claim) === CLAIMED
     const { sequence, ticks } = isTaken ? claim : await this.waiters.queueAppend(staged.snapshot(), signal)
@@ -145,7 +147,7 @@ export class LogProducer implements Producer {
   /** {@link append}, but a full ring is an answer, unless that blocks: a line that will wait in memory is not dropped, and not counted as such. */
   #tryLine(line: string | Uint8Array): boolean {
     if (this.#settings.whenFull === 'block' || this.#isExiting) return this.append(line) !== 0
-    if (this.#isClosed) throw new WalError('ERR_WAL_CLOSED', 'the log is closed')
+    this.#assertNotClosed()
     return !this.waiters.hasQueue && this.#tryAppend(this.#staging.stage(line), this.#claim) === CLAIMED
   }
 
@@ -183,7 +185,6 @@ export class LogProducer implements Producer {
   }
 
   #accept(stretch: Staging): number {
-    if (this.#isClosed) throw new WalError('ERR_WAL_CLOSED', 'the log is closed')
     const claim = this.#claim
     if (this.waiters.hasQueue || this.#tryAppend(stretch, claim) !== CLAIMED) {
       if (!this.#makeRoom(stretch, claim)) return 0
@@ -242,8 +243,13 @@ export class LogProducer implements Producer {
     await this.waiters.untilDurable(sequence, signal)
   }
 
-  #assertOpen(): void {
+  /** Before anything is staged: what a closed producer staged with may be another thread's by now. */
+  #assertNotClosed(): void {
     if (this.#isClosed) throw new WalError('ERR_WAL_CLOSED', 'the log is closed')
+  }
+
+  #assertOpen(): void {
+    this.#assertNotClosed()
     const error = endError(this.ring)
     if (error !== undefined) throw error
   }

@@ -2,7 +2,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { Worker } from 'node:worker_threads'
 import { attachProducer, LogMessage, openLog, type EntryData, type Log, type LogOptions } from '../../dist/src/index.js'
 import { readPhase } from '../../dist/src/ring/records.js'
-import { openRing } from '../../dist/src/ring/ring.js'
+import { openRing, recordScratch } from '../../dist/src/ring/ring.js'
 import { entriesOf, textsOf } from '../support/log-contents.js'
 import { oweEntry } from '../support/owed-entry.js'
 import { ProducerThread } from '../support/producer-thread.js'
@@ -181,6 +181,21 @@ describe('producers on other threads', () => {
     await again.write('again')
     await again.close()
     expect(log.append('still open')).toBe(2)
+  })
+
+  test.each(['throw', 'block'] as const)('a closed one leaves alone what it staged its entries in, which is another thread’s by now, with whenFull %j', async (whenFull) => {
+    const log = await openTemporary({ whenFull })
+    const producer = attachProducer(log.handle())
+    const destination = producer.destination()
+    await producer.close()
+    const scratches = [0, 1, 2].map((index) => recordScratch(openRing(log.handle().ring), index))
+    for (const scratch of scratches) scratch.fill(1)
+    const closed = expect.objectContaining({ code: 'ERR_WAL_CLOSED' })
+    expect(() => producer.append('late')).toThrow(closed)
+    expect(() => producer.appendGroup(['late', 'later'])).toThrow(closed)
+    await expect(producer.write('late')).rejects.toThrow(closed)
+    expect(destination.write('late')).toBe(false)
+    for (const scratch of scratches) expect(scratch.every((byte) => byte === 1)).toBe(true)
   })
 
   test.each([[undefined], [{}], [{ ring: {}, settings: { id: 'x' } }], ['handle']])('what is not a handle is ERR_WAL_HANDLE: %s', (handle) => {
