@@ -14,6 +14,9 @@ import { EntrySource, type LostEntries } from './entry-source.js'
 import { bytesBehind } from './lag.js'
 import { cutParcels, singleParcels } from './parcels.js'
 
+/** The longest time of a timer. */
+const HOLD_MS = 2 ** 31 - 1
+
 /** What a consumer needs of its log. */
 export interface ConsumerPort {
   readonly log: Log
@@ -172,9 +175,12 @@ export class LogConsumer implements Consumer {
     this.#begin()
     let end!: () => void
     this.#ended = new Promise<void>((resolve) => (end = resolve))
+    // What a handler waits for may not hold the process.
+    const hold = setInterval(() => undefined, HOLD_MS)
     try {
       await work()
     } finally {
+      clearInterval(hold)
       this.#finish()
       end()
     }

@@ -351,6 +351,11 @@ describe('the end of a run', () => {
     while (openFiles().length > before) await new Promise((resolve) => setImmediate(resolve))
   })
 
+  test('comes before that of the process, whatever a handler waits for', async () => {
+    const child = await runChild(new URL('./fixtures/unheld-child.mjs', import.meta.url), [temporaryDirectory()])
+    expect(child).toMatchObject({ code: 0, output: 'over\n', errors: '' })
+  })
+
   test('two runs of one consumer, or a run and an iteration: the second is refused', async () => {
     const log = await open()
     const consumer = log.consumer('reader')
