@@ -46,6 +46,7 @@ export class LogProducer implements Producer {
   #closing: Promise<void> | undefined
   #lastLookMs = 0
 
+  /** `onClose` is told at once when it closes. */
   constructor(handle: LogHandle, onClose: () => void) {
     this.ring = openRing(handle.ring)
     this.#settings = handle.settings
@@ -157,9 +158,9 @@ export class LogProducer implements Producer {
   }
 
   async #close(): Promise<void> {
+    this.#onClose()
     await this.drainQueue()
     freeRecord(this.ring, this.#record.index, this.#record.thread)
-    this.#onClose()
   }
 
   /** Takes no more entries; resolves when those that wait for room have been accepted or refused: at once, if the disk has none. */
