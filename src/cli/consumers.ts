@@ -36,11 +36,17 @@ export async function consumers(directory: string, options: { readonly json?: bo
   const states: ConsumerState[] = []
   for (const { name, sequence: committed } of cursors.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
     const lag = Math.max(0, lastSequence - committed)
-    const oldest = lag === 0 ? undefined : (await readLog(path, { fromSequence: committed + 1, limit: 1, includeWritten: true }).next()).value
-    states.push({ name, committed, lag, lagBytes: bytesBehind(segments, committed), oldestUncommitted: oldest?.timestamp ?? null })
+    const oldestUncommitted = lag === 0 ? null : await timestampFrom(path, committed + 1)
+    states.push({ name, committed, lag, lagBytes: bytesBehind(segments, committed), oldestUncommitted })
   }
   await output.write(options.json === true ? `${JSON.stringify({ directory: path, lastSequence, consumers: states })}\n` : render(path, lastSequence, states))
   return STATUS.done
+}
+
+/** When the first entry from a sequence on was appended; null when there is none. */
+async function timestampFrom(path: string, fromSequence: number): Promise<number | null> {
+  for await (const { timestamp } of readLog(path, { fromSequence, limit: 1, includeWritten: true })) return timestamp
+  return null
 }
 
 function render(directory: string, lastSequence: number, states: readonly ConsumerState[]): string {

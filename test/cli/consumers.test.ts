@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openLog, type LogOptions } from '../../dist/src/index.js'
-import { endCommands, ringwal } from './ringwal-command.js'
+import { endCommands, ringwal, shell } from './ringwal-command.js'
 
 let directory: string
 
@@ -48,6 +48,16 @@ describe('consumers', () => {
     // Beside a writer it reads the same.
     expect((await ringwal(['consumers', directory, '--json'])).status).toBe(0)
     await log.close()
+  })
+
+  test('holds no file open, however many there are', async () => {
+    const log = await openLog({ directory, reserveBytes: 0, whenFull: 'block' })
+    for (let number = 1; number <= 100; number++) log.append(Buffer.alloc(16_384, number))
+    for (let number = 1; number <= 200; number++) log.cursors.add(`reader ${number}`, 0)
+    await log.close()
+    const { stdout, stderr } = await shell(`ulimit -n 100; ringwal consumers ${directory} --json`)
+    expect(stderr).toBe('')
+    expect(JSON.parse(stdout.toString()).consumers).toHaveLength(200)
   })
 
   test('makes a table in which no name can steer a terminal', async () => {
