@@ -56,8 +56,9 @@ export class LogCursor {
     return isCurrent(this.#port.ring, this.#hold)
   }
 
-  /** Notes that entries up to `sequence` have been delivered, so that they may be committed. */
+  /** Notes that entries up to `sequence` have been delivered, so that they may be committed. Of an epoch that has passed nothing is. */
   noteDelivered(sequence: number): void {
+    if (!this.isCurrent) return
     noteDelivered(this.#port.ring, this.#hold.base, sequence)
     this.#delivered = sequence
   }

@@ -117,9 +117,9 @@ export class LogConsumer implements Consumer {
     turn.delivery = delivery
     try {
       for await (const parcel of parcels(source)) {
-        cursor.noteDelivered(parcel.lastSequence)
         if (!delivery.isOpen) await delivery.untilOpen()
         if (this.#isStopping || turn.wasSought) break
+        cursor.noteDelivered(parcel.lastSequence)
         delivery.start(parcel)
       }
     } finally {

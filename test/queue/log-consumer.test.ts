@@ -1,7 +1,8 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { openLog, type LogOptions } from '../../dist/src/index.js'
 import { DeadLetters } from '../../dist/src/queue/dead-letters.js'
-import { fill, open } from '../support/filled-log.js'
+import { fill, open, until } from '../support/filled-log.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
 test.each<LogOptions['durability']>(['batch', 'manual', { intervalMs: 60_000 }])('committed() may be asked before the commit, with durability %j', async (durability) => {
@@ -37,6 +38,39 @@ test('a commit by hand of what was handed out before a seek is void, not wrong',
   }
   expect(seen).toEqual([1, 2, 3, 4, 5, 3, 4, 5, 6])
   expect(consumer.progress.committed).toBe(6)
+})
+
+test('after a seek back in a handler, what comes after the entry that is being handled cannot be committed', async () => {
+  const log = await open()
+  await fill(log, 5)
+  const consumer = log.consumer('reader')
+  const seen: number[] = []
+  let letGo!: () => void
+  const held = new Promise<void>((resolve) => (letGo = resolve))
+  const running = consumer.run((entry) => {
+    seen.push(entry.sequence)
+    if (seen.length === 3) consumer.seek({ sequence: 1 })
+    return seen.length < 3 ? undefined : held
+  })
+  await until(() => seen.length === 4)
+  // The next one has been read, and waits for its place.
+  for (let round = 0; round < 10; round++) await turn()
+  expect(seen).toEqual([1, 2, 3, 1])
+  for (const sequence of [2, 4]) expect(() => consumer.commit(sequence)).toThrow(RangeError)
+  expect(consumer.commit(1)).toBe(true)
+  letGo()
+  await consumer.stop()
+  await running
+})
+
+test('what is delivered for a cursor after it was sought elsewhere counts for nobody', async () => {
+  const log = await open()
+  await fill(log, 5)
+  const cursor = log.cursors.add('reader', 0)
+  const before = cursor.inThisEpoch()
+  cursor.seek(1)
+  before.noteDelivered(5)
+  expect(() => cursor.commit(5)).toThrow(RangeError)
 })
 
 test('a deleted consumer can be neither sought nor run, whoever has its place now', async () => {
