@@ -116,13 +116,25 @@ export class Delivery {
   #attempt(parcel: Parcel, attempt: number): void {
     this.#running++
     let result: unknown
+    let isPromise: boolean
     try {
       result = this.#port.handle(parcel.entries, { attempt, signal: this.#hurry.signal })
+      isPromise = typeof (result as PromiseLike<unknown> | undefined)?.then === 'function'
     } catch (error) {
       return this.#failed(parcel, attempt, error)
     }
-    if (typeof (result as PromiseLike<unknown> | undefined)?.then !== 'function') return this.#done(parcel)
-    ;(result as PromiseLike<unknown>).then(() => this.#done(parcel), (error: unknown) => this.#failed(parcel, attempt, error))
+    if (isPromise) void this.#settle(parcel, attempt, result)
+    else this.#done(parcel)
+  }
+
+  /** Whatever has a `then` may throw there, or call back more than once: `await` sees to it. */
+  async #settle(parcel: Parcel, attempt: number, result: unknown): Promise<void> {
+    try {
+      await result
+    } catch (error) {
+      return this.#failed(parcel, attempt, error)
+    }
+    this.#done(parcel)
   }
 
   #done(parcel: Parcel): void {

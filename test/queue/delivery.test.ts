@@ -53,6 +53,50 @@ test('what ends after its time is over is neither committed, nor tried again, no
   expect(onError).not.toHaveBeenCalled()
 })
 
+test('what a handler returns may throw when it is waited for: that attempt has failed', async () => {
+  const log = await open()
+  await fill(log, 2)
+  const consumer = log.consumer('reader')
+  const cause = new Error('cannot be waited for')
+  const results = [
+    { then: () => { throw cause } },
+    { get then(): never { throw cause } },
+  ]
+  const failures: unknown[] = []
+  const running = consumer.run(({ sequence }, { attempt }) => attempt === 1 ? results[sequence - 1] : undefined, {
+    retry: { initialDelayMs: 1 }, onError: (error) => void failures.push(error),
+  })
+  await Promise.race([running, until(() => consumer.progress.lag === 0)])
+  expect(failures).toEqual([cause, cause])
+  expect(consumer.progress).toMatchObject({ committed: 2, inFlight: 0, retrying: 0 })
+  await consumer.stop()
+  await running
+})
+
+test('what a handler returns may call back more than once: it has ended once', async () => {
+  const log = await open()
+  await fill(log, 3)
+  const consumer = log.consumer('reader')
+  const work = held()
+  const twice = {
+    then(resolve: () => void, reject: (error: Error) => void): void {
+      resolve()
+      resolve()
+      reject(new Error('after all'))
+    },
+  }
+  const onError = vi.fn()
+  const running = consumer.run(({ sequence }) => sequence === 1 ? twice : work.promise, { onError })
+  await until(() => consumer.progress.committed === 1)
+  for (let round = 0; round < 10; round++) await turn()
+  expect(consumer.progress).toMatchObject({ inFlight: 1, retrying: 0 })
+  work.resolve()
+  await until(() => consumer.progress.lag === 0)
+  await consumer.stop()
+  await running
+  expect(onError).not.toHaveBeenCalled()
+})
+
 test('what fails while a run is stopping leaves no timer that holds the process', async () => {
   const log = await open()
   await fill(log, 1)
