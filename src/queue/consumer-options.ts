@@ -40,8 +40,8 @@ export interface DeliveryOptions {
    * committed here. Without it the consumer stops with `ERR_WAL_HANDLER`, and commits nothing of them.
    */
   readonly deadLetter?: string
-  /** Told of every failed attempt. What it throws stops the consumer. */
-  readonly onError?: (error: unknown, failed: { readonly entries: readonly LogEntry[]; readonly attempt: number }) => void
+  /** Told of every failed attempt. What it throws stops the consumer; so does what it rejects with, when it does: nothing waits for it. */
+  readonly onError?: (error: unknown, failed: { readonly entries: readonly LogEntry[]; readonly attempt: number }) => unknown
   /** Stops the consumer, like `stop()`. */
   readonly signal?: AbortSignal
   /** How long what is in flight may take when the consumer stops, 0 to Infinity, in ms. Default 10,000. */

@@ -154,7 +154,9 @@ export class Delivery {
     if (this.#isAbandoned) return
     this.#running--
     try {
-      this.#options.onError?.(error, { entries: parcel.entries, attempt })
+      const told = this.#options.onError?.(error, { entries: parcel.entries, attempt })
+      // Nothing waits for it: who awaits stop() there would wait for itself.
+      Promise.resolve(told).catch((cause: unknown) => this.#fail(cause))
     } catch (cause) {
       return this.#fail(cause)
     }

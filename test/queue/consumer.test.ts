@@ -147,11 +147,15 @@ describe('run', () => {
     }, { retry: { ...FAST, maxAttempts: 2 } })).rejects.toMatchObject({ code: 'ERR_WAL_HANDLER' })
   })
 
-  test('what onError throws stops it', async () => {
+  test.each([
+    ['throws', (cause: Error) => { throw cause }],
+    ['rejects with', async (cause: Error) => await Promise.reject(cause)],
+  ])('what onError %s stops it', async (_way, onError) => {
     const log = await open()
     await fill(log, 3)
     const cause = new Error('enough')
-    await expect(log.consumer('reader').run(() => { throw new Error('no') }, { onError: () => { throw cause } })).rejects.toBe(cause)
+    const running = log.consumer('reader').run(() => { throw new Error('no') }, { onError: () => onError(cause), retry: { ...FAST, maxAttempts: 2 } })
+    await expect(running).rejects.toBe(cause)
   })
 
   test('a dead-letter log that cannot be opened stops it, and the entry is not committed', async () => {
