@@ -36,6 +36,8 @@ export class Waiters {
   #durable: DurableWaiter[] = []
   #queue: QueueItem[] = []
   #others: { readonly isReached: () => boolean; readonly pending: Pending<void> }[] = []
+  /** Aborted waits since they were last cleared away. */
+  #aborted = 0
   readonly #claim: Claim = { sequence: 0, start: 0, ticks: 0, backlog: 0 }
 
   /** `refusal`: why nobody may wait for room any more, if so. */
@@ -104,6 +106,7 @@ export class Waiters {
       }
       const onAbort = (): void => {
         pending.reject(signal!.reason)
+        this.#noteAbort()
         event.update()
       }
       const finish = (settle: () => void): void => {
@@ -114,9 +117,18 @@ export class Waiters {
       }
       signal?.addEventListener('abort', onAbort)
       register(pending)
-      if (signal?.aborted) pending.reject(signal.reason)
-      event.update()
+      if (signal?.aborted) onAbort()
+      else event.update()
     })
+  }
+
+  /** Nothing else may come for long that would clear aborted waits away. They go when they are half of all, so that many at once cost little. */
+  #noteAbort(): void {
+    if (++this.#aborted * 2 < this.#durable.length + this.#queue.length) return
+    this.#aborted = 0
+    this.#durable = this.#durable.filter((waiter) => !waiter.isDone)
+    // Entries stay in line.
+    this.#queue = this.#queue.filter((item) => item.kind === 'append' || !item.pending.isDone)
   }
 
   #serveDurable(): boolean {

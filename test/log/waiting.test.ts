@@ -1,4 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { openLog, type Log, type LogOptions } from '../../dist/src/index.js'
 import { openRing } from '../../dist/src/ring/ring.js'
@@ -12,6 +14,11 @@ async function openTemporary(options: Partial<LogOptions> = {}): Promise<Log> {
   const log = await openLog({ ...options, directory: temporaryDirectory() })
   onTestFinished(() => log.close())
   return log
+}
+
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc')
+  ;(runInNewContext('gc') as () => void)()
 }
 
 /** Promises rejected with nobody there to see, until the calling test ends. */
@@ -63,6 +70,30 @@ describe('a signal', () => {
     signal.removeEventListener = (...given: Parameters<typeof remove>) => (listeners--, remove(...given))
     for (let index = 0; index < 50; index++) await log.write('x', { signal })
     expect(listeners).toBe(0)
+  })
+
+  test('that was aborted is let go of, and all that hangs on it, while an earlier wait goes on', async () => {
+    const log = await openTemporary({ ringBytes: 4096 })
+    const owed = oweEntry(log)
+    const sequence = log.append('appended')
+    const inLine = Array.from({ length: 10 }, () => log.write('w'.repeat(900)))
+    const waiting = [log.durable(sequence), log.ready(900), ...inLine]
+    const reasons: WeakRef<Error>[] = []
+    for (let index = 0; index < 100; index++) {
+      const abort = new AbortController()
+      const calls = [log.durable(sequence, { signal: abort.signal }), log.ready(900, { signal: abort.signal })]
+      const reason = new Error('enough')
+      abort.abort(reason)
+      await Promise.allSettled(calls)
+      reasons.push(new WeakRef(reason))
+    }
+    // What was looked at in this turn is kept until its end.
+    await turn()
+    collectGarbage()
+    const kept = reasons.filter((reason) => reason.deref() !== undefined).length
+    owed.publishAborted()
+    await Promise.all(waiting)
+    expect(kept).toBeLessThan(50)
   })
 
   test('that is not an AbortSignal is a TypeError', async () => {
