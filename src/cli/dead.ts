@@ -2,7 +2,10 @@
 
 import { join } from 'node:path'
 import { nodeDisk } from '../disk/node-disk.js'
+import type { WalError } from '../errors.js'
 import type { LogEntry } from '../log/entry.js'
+import { decodeFileInfo, encodeFileInfo } from '../log/entry-file.js'
+import type { Log } from '../log/log.js'
 import { openLog } from '../log/open-log.js'
 import { readLog } from '../log/read-log.js'
 import { checkName } from '../queue/consumer-options.js'
@@ -58,7 +61,7 @@ function render(letters: readonly Letter[]): string {
 }
 
 /** Appends dead letters to the log again, as new entries, and lets them go. Neither log may be open elsewhere. */
-export async function replayDead(directory: string, name: string | undefined, output: Output): Promise<number> {
+export async function replayDead(directory: string, name: string | undefined, output: Output, warn: (message: string) => void): Promise<number> {
   const { path, segments } = findLog(directory)
   if (segments === 0) throw new CommandError(`there are no segments in ${path}`)
   const logs = deadLogs(path)
@@ -73,7 +76,7 @@ export async function replayDead(directory: string, name: string | undefined, ou
         for await (const entry of dead.read({ fromSequence: cursor.committed + 1 })) {
           const letter = readDeadLetter(entry)
           if (letter?.data !== undefined) await log.write(letter.data)
-          else if (letter !== undefined) await log.appendFile(entry.file!.open(), { metadata: letter.metadata })
+          else if (letter !== undefined) await replayFile(log, entry, letter.metadata, warn)
           // Durable there, then gone here: a crash in between makes it come twice.
           cursor.noteDelivered(entry.sequence)
           cursor.commit(entry.sequence)
@@ -91,6 +94,15 @@ export async function replayDead(directory: string, name: string | undefined, ou
   }
   await output.line(`${path}: ${formatCount(count, 'dead letter')} appended again`)
   return STATUS.done
+}
+
+/** Of a file that is damaged, what its entry tells of it: as of one that was damaged when it was buried. It must not hold up the others. */
+async function replayFile(log: Log, entry: LogEntry, metadata: unknown, warn: (message: string) => void): Promise<void> {
+  await log.appendFile(entry.file!.open(), { metadata }).catch(async (cause: WalError) => {
+    if (cause.code !== 'ERR_WAL_BLOB') throw cause
+    await log.write(encodeFileInfo({ ...decodeFileInfo(entry.data)!, metadata }))
+    warn(`${cause.message}; its entry is appended without it`)
+  })
 }
 
 function deadLogs(directory: string): string[] {

@@ -126,7 +126,7 @@ function addQueue(program: Command, { output, warn, finish }: Context): void {
     .action(async (directory: string, options: { json?: boolean }) => finish(await listDead(directory, options, output)))
   dead.command('replay').description('Appends dead letters to the log again, as new entries for all its consumers, and removes them.')
     .argument('<dir>', `${DIRECTORY}, which no writer may have open`).argument('[name]', 'only those of one dead-letter log')
-    .action(async (directory: string, name: string | undefined) => finish(await replayDead(directory, name, output)))
+    .action(async (directory: string, name: string | undefined) => finish(await replayDead(directory, name, output, warn)))
   program.command('checkpoint').summary('free segments that nobody needs').description('Frees the segments that every consumer has committed, and with options what is beyond them, the oldest first.')
     .argument('<dir>', `${DIRECTORY}, which no writer may have open`)
     .option('--max-age <span>', 'without consumers: also what is older', parseSpan)

@@ -1,8 +1,8 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { openLog, type Log } from '../../dist/src/index.js'
+import { openLog, type Log, type LogEntry } from '../../dist/src/index.js'
 import { endCommands, ringwal } from './ringwal-command.js'
 
 let directory: string
@@ -53,6 +53,30 @@ test('dead letters are listed, replayed once the handler is mended, with their f
   expect((await ringwal(['dead', 'replay', directory])).stdout.toString()).toContain('0 dead letters')
   const again = await open()
   expect((await deliver(again, true)).toSorted()).toEqual(['file poison in a file', 'poison'])
+  await again.close()
+})
+
+test('a dead letter whose file is damaged is told, replayed as what its entry tells, and holds up no other', async () => {
+  const log = await open()
+  await log.appendFile(['poison in a file'], { metadata: { name: 'f' } })
+  await log.write('poison')
+  await deliver(log, false)
+  await log.close()
+  const blobs = join(directory, 'dead', 'reader-dead', 'blobs')
+  const [blob] = readdirSync(blobs).filter((name) => name.endsWith('.blob'))
+  truncateSync(join(blobs, blob!), 6)
+  const { status, stdout, stderr } = await ringwal(['dead', 'replay', directory])
+  expect(stderr).toMatch(/^ringwal: the file of entry \d is damaged or missing: it ends after 6 bytes instead of 16 .*; its entry is appended without it\n$/)
+  expect(stdout.toString()).toContain('2 dead letters appended again')
+  expect(status).toBe(0)
+  expect((await ringwal(['dead', 'list', directory])).stdout.toString()).toBe(`${directory}: 0 dead letters\n`)
+  const again = await open()
+  const entries: LogEntry[] = []
+  for await (const entry of again.read({ fromSequence: 3 })) entries.push(entry)
+  expect(entries).toHaveLength(2)
+  const { file } = entries.find((entry) => entry.file !== undefined)!
+  expect(file).toMatchObject({ metadata: { name: 'f' }, bytes: 16 })
+  await expect(file!.open().toArray()).rejects.toMatchObject({ code: 'ERR_WAL_BLOB' })
   await again.close()
 })
 
