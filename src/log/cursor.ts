@@ -1,6 +1,7 @@
 /** A consumer's cursor as one thread sees it. */
 
 import { outOfRange, WalError } from '../errors.js'
+import { abortSignal } from '../option-values.js'
 import {
   addCursor, commitCursor, deliveredSequence, durableCursor, findCursor, holdCursor, isCurrent, listCursors, noteDelivered, readCursor, removeCursor,
   seekCursor, type CursorHold,
@@ -93,10 +94,12 @@ export class LogCursor {
 
   /**
    * Resolves when a commit up to `sequence`, made on any thread, is on disk. Rejects with `ERR_WAL_FAILED` or `ERR_WAL_CLOSED` when the log
-   * ends before, with the signal's reason when aborted, with `RangeError` on what is no sequence.
+   * ends before, with the signal's reason when aborted, with `RangeError` on what is no sequence, `TypeError` on what is no signal.
    */
   async untilDurable(sequence: number, options?: WaitOptions): Promise<void> {
+    const signal = abortSignal('options.signal', options?.signal)
     if (!Number.isSafeInteger(sequence) || sequence < 0) throw outOfRange('sequence', 'an integer from 0', sequence)
+    signal?.throwIfAborted()
     const { ring, waiters } = this.#port
     const hold = this.#hold
     let isHurried = false
@@ -109,7 +112,7 @@ export class LogCursor {
       }
       return false
     }
-    if (!isReached()) await waiters.until(isReached, options?.signal)
+    if (!isReached()) await waiters.until(isReached, signal)
     if (!isCurrent(ring, hold)) throw this.#gone()
   }
 

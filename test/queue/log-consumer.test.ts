@@ -20,6 +20,18 @@ test.each([-1, 1.5, Number.NaN, '3', undefined])('committed(%j) is refused', asy
   await expect(log.consumer('reader').committed(sequence as number)).rejects.toMatchObject({ name: 'RangeError', code: 'ERR_OUT_OF_RANGE' })
 })
 
+test('committed() takes a signal, and nothing else for one', async () => {
+  const log = await open()
+  const consumer = log.consumer('reader')
+  await expect(consumer.committed(1, { signal: {} as AbortSignal })).rejects.toMatchObject({ name: 'TypeError', message: expect.stringContaining('"options.signal"') })
+  const reason = new Error('before')
+  await expect(consumer.committed(0, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
+  const abort = new AbortController()
+  const waiting = consumer.committed(1, { signal: abort.signal })
+  abort.abort(reason)
+  await expect(waiting).rejects.toBe(reason)
+})
+
 test('a commit by hand of what was handed out before a seek is void, not wrong', async () => {
   const log = await open()
   await fill(log, 6)
