@@ -56,6 +56,8 @@ export class LogConsumer implements Consumer {
   #passed = 0
   #deadLettered = 0
   #lost = 0
+  /** How far it was when it was deleted: its place may be another's since. */
+  #committedAtEnd: number | undefined
 
   constructor(port: ConsumerPort, cursor: LogCursor) {
     this.name = cursor.name
@@ -206,6 +208,11 @@ export class LogConsumer implements Consumer {
     await this.#ended
   }
 
+  /** Right before it is deleted: how far it is now is what it tells from then on. */
+  retire(): void {
+    this.#committedAtEnd ??= this.#cursor.committed
+  }
+
   seek(place: { readonly sequence: number } | { readonly timestamp: number | Date }): void {
     this.#cursor.seek(this.#port.placeOf(checkPlace('place', place)) - 1)
     if (this.#turn === undefined) return
@@ -217,7 +224,7 @@ export class LogConsumer implements Consumer {
   get progress(): ConsumerProgress {
     const { log } = this.#port
     const head = log.lastSequence
-    const { committed } = this.#cursor
+    const committed = this.#committedAtEnd ?? this.#cursor.committed
     const delivery = this.#turn?.delivery
     const oldest = delivery?.oldest?.entries[0]
     return {

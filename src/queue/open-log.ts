@@ -75,7 +75,9 @@ function withQueue(core: CoreLog, salvages: boolean): Log {
     consumers: () => core.cursors.list().map(({ name, committed }) => ({ name, committed, lag: Math.max(0, core.lastSequence - committed) })),
     async deleteConsumer(name: string): Promise<boolean> {
       checkName('name', name)
-      await consumers.get(name)?.stop()
+      const consumer = consumers.get(name)
+      await consumer?.stop()
+      consumer?.retire()
       consumers.delete(name)
       return await core.cursors.remove(name)
     },

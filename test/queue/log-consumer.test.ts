@@ -85,15 +85,18 @@ test('what is delivered for a cursor after it was sought elsewhere counts for no
   expect(() => cursor.commit(5)).toThrow(RangeError)
 })
 
-test('a deleted consumer can be neither sought nor run, whoever has its place now', async () => {
+test('a deleted consumer can be neither sought nor run, and tells how far it was, whoever has its place now', async () => {
   const log = await open()
   await fill(log, 10)
   const deleted = log.consumer('deleted')
+  for await (const entry of deleted) if (entry.sequence === 3) break
+  deleted.commit(2)
   await log.deleteConsumer('deleted')
   const other = log.consumer('other', { start: { sequence: 5 } })
   expect(() => deleted.seek({ sequence: 9 })).toThrow(expect.objectContaining({ code: 'ERR_WAL_CURSOR' }))
   await expect(deleted.run(() => undefined)).rejects.toMatchObject({ code: 'ERR_WAL_CURSOR' })
-  expect(deleted.commit(1)).toBe(false)
+  expect(deleted.commit(3)).toBe(false)
+  expect(deleted.progress).toMatchObject({ committed: 2, lag: 8 })
   expect(other.progress.committed).toBe(4)
 })
 
