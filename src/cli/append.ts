@@ -3,7 +3,7 @@
 import type { Readable } from 'node:stream'
 import type { WalError } from '../errors.js'
 import { openLog, type Log } from '../index.js'
-import { CommandError, STATUS } from './command-error.js'
+import { blameUsage, CommandError, STATUS } from './command-error.js'
 import { LineSplitter } from './line-splitter.js'
 import type { Output } from './output.js'
 
@@ -32,7 +32,7 @@ export async function append(directory: string, options: AppendOptions, streams:
     ...(maxSegmentBytes === undefined ? {} : { maxSegmentBytes }),
     ...(lockWait === undefined ? {} : { lockWaitMs: lockWait }),
     retention: { ...(maxAge === undefined ? {} : { maxAgeMs: maxAge }), ...(maxBytes === undefined ? {} : { maxBytes }) },
-  })
+  }).catch(blameUsage)
   warnOfCuts(log, streams.warn)
   const before = log.lastSequence
   const stop = stopOnSignals(streams.input)

@@ -24,6 +24,12 @@ export class CommandError extends Error {
   }
 }
 
+/** For what opening a log rejects with: a value that it refuses came from the command line, and is wrong usage. */
+export function blameUsage(error: unknown): never {
+  const { code, message } = error as NodeJS.ErrnoException
+  throw code === 'ERR_OUT_OF_RANGE' ? new CommandError(message, STATUS.usage, error) : error
+}
+
 const PLAIN_WORDS: Record<string, string> = {
   ENOENT: 'there is no such directory',
   ENOTDIR: 'it is not a directory',

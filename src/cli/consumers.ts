@@ -10,7 +10,7 @@ import { openLog } from '../log/open-log.js'
 import type { LogRetention } from '../log/options.js'
 import { readLog } from '../log/read-log.js'
 import { bytesBehind } from '../queue/lag.js'
-import { CommandError, STATUS } from './command-error.js'
+import { blameUsage, CommandError, STATUS } from './command-error.js'
 import { findLog, findSegments } from './directory.js'
 import type { Output } from './output.js'
 import { formatBytes, formatCount, formatSpan, formatTime, printable, renderTable } from './table.js'
@@ -116,7 +116,7 @@ export async function checkpoint(directory: string, { maxAge, maxBytes, maxSegme
 async function withLog(directory: string, retention: LogRetention, use: (log: Log) => Promise<void>): Promise<void> {
   const { path, segments } = findLog(directory)
   if (segments === 0) throw new CommandError(`there are no segments in ${path}`)
-  const log = await openLog({ directory: path, retention, reserveBytes: 0 })
+  const log = await openLog({ directory: path, retention, reserveBytes: 0 }).catch(blameUsage)
   try {
     await use(log)
   } finally {

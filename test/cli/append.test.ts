@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -104,6 +104,15 @@ test('a second writer is refused with the first one named, or waits for it', asy
   first.child.stdin.end()
   expect((await first.ended).status).toBe(0)
   expect(await waiting).toMatchObject({ status: 0, stdout: Buffer.from('1 entry acknowledged: 2 to 2\n') })
+})
+
+test.each([
+  ['--max-entry-bytes', '2G', 'maxEntryBytes'], ['--max-segment-bytes', '1K', 'maxSegmentBytes'], ['--max-age', '0ms', 'maxAgeMs'], ['--max-bytes', '1K', 'maxBytes'],
+])('%s %s is wrong usage, and makes nothing', async (option, value, name) => {
+  const ended = await ringwal(['append', directory, option, value], 'never\n')
+  expect(ended.status).toBe(2)
+  expect(ended.stderr).toMatch(new RegExp(`^ringwal: The value of "options\\.\\S*${name}" is out of range\\..*\n$`))
+  expect(existsSync(directory)).toBe(false)
 })
 
 test('what cannot be a directory is said in one line', async () => {

@@ -123,6 +123,11 @@ describe('checkpoint', () => {
     await log.close()
   })
 
+  test.each([['--max-age', '0ms'], ['--max-bytes', '1K']])('%s %s is wrong usage', async (option, value) => {
+    await makeLog({})
+    expect(await ringwal(['checkpoint', directory, option, value])).toMatchObject({ status: 2, stderr: expect.stringMatching(/^ringwal: .* is out of range.*\n$/) })
+  })
+
   test('frees nothing of a log without consumers, unless it is told what is too much', async () => {
     await makeLog({})
     expect((await ringwal(['checkpoint', directory])).stdout.toString()).toContain('freed 0 segments')
