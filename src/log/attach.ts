@@ -12,7 +12,8 @@ const attached = new Map<string, LogProducer>()
  * `workerData`, `postMessage` or a pool's task. As often as one likes: a thread has one producer for each log.
  *
  * Throws `ERR_WAL_HANDLE` on anything else, `ERR_WAL_CLOSED` or `ERR_WAL_FAILED` when the log has ended, `ERR_WAL_TOO_MANY_PRODUCERS`
- * when 1,024 threads are attached. A thread that ends without `close()` loses nothing that it appended.
+ * when 1,024 threads are attached. A thread that ends without `close()`, or with `process.exit()`, loses nothing that it appended; what
+ * still waited for room in its own memory, of `write` or of a destination, goes with it.
  */
 export function attachProducer(handle: LogHandle): Producer {
   return attachPort(handle)
