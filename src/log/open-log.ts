@@ -28,7 +28,8 @@ import { LogProducer } from './log-producer.js'
 import type { FlushOutcome, LogHandle } from './producer.js'
 import { oneByOne } from './read-log.js'
 import { resolveReadOptions, type ReadOptions } from './read-options.js'
-import { readEntryBatches, type Horizon } from './reader.js'
+import type { Horizon } from './read-plan.js'
+import { readEntryBatches } from './reader.js'
 import { sequenceAt } from './sequence-at.js'
 
 /** {@link SPACE} in words. */

@@ -2,7 +2,7 @@
 
 import { outOfRange, wrongType } from '../errors.js'
 import { abortSignal, flag, optionalFunction, optionGroup, timestampMs } from '../option-values.js'
-import type { ReadPlan } from './reader.js'
+import type { ReadPlan } from './read-plan.js'
 
 /** What to read. All of it optional. */
 export interface ReadOptions {
