@@ -10,6 +10,11 @@ export interface ReadOptions {
   readonly fromSequence?: number
   /** Entries appended at or after this time: milliseconds since 1970, or a Date. */
   readonly fromTimestamp?: number | Date
+  /**
+   * Whether entries that have been removed before the reading comes to them are an error, `ERR_WAL_TRIMMED`, from its first one on. Default false: it
+   * begins with the first entry that there is. What goes after it has begun, or waited for its first entry, is an error either way.
+   */
+  readonly strict?: boolean
   /** At most this many entries over the whole reading. Default: no limit. */
   readonly limit?: number
   /** Go on with entries that come later, until aborted, or the log is closed. Default false. */
@@ -28,7 +33,7 @@ export interface ReadLogOptions extends ReadOptions {
   readonly includeWritten?: boolean
 }
 
-const KNOWN = ['fromSequence', 'fromTimestamp', 'limit', 'follow', 'signal', 'onCaughtUp', 'onGap']
+const KNOWN = ['fromSequence', 'fromTimestamp', 'strict', 'limit', 'follow', 'signal', 'onCaughtUp', 'onGap']
 const KNOWN_ELSEWHERE = [...KNOWN, 'includeWritten']
 
 /** Checks the options of a reading in the writing process, or elsewhere. Throws `TypeError` or `RangeError` that names the option. */
@@ -43,6 +48,7 @@ export function resolveReadOptions(options: ReadLogOptions = {}, isElsewhere = f
   return {
     fromSequence,
     fromTimestamp: fromTimestamp === undefined ? undefined : timestampMs('options.fromTimestamp', fromTimestamp),
+    strict: flag(group, 'strict', false),
     limit,
     follow: flag(group, 'follow', false),
     signal: abortSignal('options.signal', signal),

@@ -17,6 +17,8 @@ export interface ReadPlan {
   readonly fromSequence: number
   /** Milliseconds since 1970, or undefined. */
   readonly fromTimestamp: number | undefined
+  /** Whether what has been removed before the reading begins is an error. */
+  readonly strict: boolean
   readonly limit: number
   readonly follow: boolean
   readonly signal: AbortSignal | undefined

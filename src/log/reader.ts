@@ -10,7 +10,7 @@ import type { DiskFile } from '../disk/disk.js'
 import { asIoError, WalError } from '../errors.js'
 import { controlKind, decodeRange } from '../format/control-layout.js'
 import { frameMs, frameSequence, frameTicks, type FrameFault } from '../format/frame-layout.js'
-import type { SegmentHeader } from '../format/segment-layout.js'
+import { SEGMENT_HEADER_BYTES, type SegmentHeader } from '../format/segment-layout.js'
 import { msFromTicks } from '../format/ticks.js'
 import { decodeTrailer } from '../format/trailer-layout.js'
 import type { Catalog, CatalogEntry } from '../segment/catalog.js'
@@ -18,6 +18,7 @@ import { soundAfter } from '../recovery/sound-frames.js'
 import { checkAsync, FrameWindow } from '../segment/frame-window.js'
 import { ReadAhead } from '../segment/read-ahead.js'
 import { searchBehind } from '../segment/scan.js'
+import { readFrameAt } from '../segment/trailer-at.js'
 import { LogEntry } from './entry.js'
 import type { Horizon, ReadPlan } from './read-plan.js'
 
@@ -60,7 +61,8 @@ class LogReader {
   #next: number
   /** The last sequence of the segment, once it is sealed. */
   #last = Infinity
-  #isStarted = false
+  /** Whether all from the next sequence on is counted on: what has been removed of it is an error, and not where to begin. */
+  #isStrict: boolean
   /** Read, but not yet known durable. */
   #held: LogEntry[] = []
   /** What the files prove to be durable. */
@@ -72,6 +74,7 @@ class LogReader {
     this.#horizon = horizon
     this.#plan = plan
     this.#next = plan.fromSequence
+    this.#isStrict = plan.strict
   }
 
   close(): void {
@@ -100,24 +103,20 @@ class LogReader {
   #openSegment(): boolean {
     const { fromTimestamp } = this.#plan
     const segments = this.#catalog.list()
-    if (!this.#isStarted && fromTimestamp !== undefined) this.#passOlder(segments, fromTimestamp)
+    if (fromTimestamp !== undefined) this.#passOlder(segments, fromTimestamp)
     const isDone = ({ header }: CatalogEntry, index: number): boolean => (header.sealed && header.lastSequence < this.#next)
       || (segments[index + 1] !== undefined && segments[index + 1]!.header.firstSequence <= this.#next)
     const segment = segments.find((candidate, index) => !isDone(candidate, index))
     if (segment === undefined) return false
-    if (segment.header.firstSequence > this.#next) {
-      this.#assertNoneUnreadable(segment)
-      if (this.#isStarted) throw this.#trimmed()
-      this.#next = segment.header.firstSequence
-    }
     this.#horizon.entered?.(segment.header.firstSequence)
     const file = this.#catalog.open(segment)
     if (file === undefined) return this.#openSegment()
-    this.#isStarted = true
+    this.#file = file
+    if (segment.header.firstSequence > this.#next) this.#passRemoved(segment, file)
+    this.#isStrict = true
     this.#segment = segment
     this.#ahead = segment.header.sealed ? new ReadAhead(file) : undefined
     this.#last = segment.header.sealed ? segment.header.lastSequence : Infinity
-    this.#file = file
     const start = this.#catalog.startPoint(segment, file, (indexed) => indexed.sequence <= this.#next
       || (fromTimestamp !== undefined && msFromTicks(indexed.ticks) < fromTimestamp))
     this.#next = start.sequence
@@ -131,6 +130,20 @@ class LogReader {
     const isOlder = ({ sealed, entryCount, lastTicks }: SegmentHeader): boolean => sealed && entryCount > 0 && msFromTicks(lastTicks) < fromTimestamp
     const newest = segments.findLast(({ header }) => isOlder(header))
     if (newest !== undefined) this.#next = Math.max(this.#next, newest.header.lastSequence + 1)
+  }
+
+  /** Goes on with a segment before which there is nothing any more, if nothing of that is missed. */
+  #passRemoved(segment: CatalogEntry, file: DiskFile): void {
+    this.#assertNoneUnreadable(segment)
+    if (this.#isStrict && !this.#isOlder(file)) throw this.#trimmed()
+    this.#next = segment.header.firstSequence
+  }
+
+  /** Whether all that preceded a segment is older than what is wanted. Its first frame tells: a trailer has the time of what came before it. */
+  #isOlder(file: DiskFile): boolean {
+    const { fromTimestamp } = this.#plan
+    const first = fromTimestamp === undefined ? undefined : readFrameAt(file, file.size(), SEGMENT_HEADER_BYTES)
+    return first !== undefined && frameMs(first.window.view, first.window.at) < fromTimestamp!
   }
 
   #assertNoneUnreadable(next: CatalogEntry): void {
@@ -288,6 +301,8 @@ class LogReader {
   /** Nothing more for now: the end, or a wait. */
   async #atEnd(): Promise<LogEntry[] | undefined> {
     if (!this.#plan.follow) return undefined
+    // What comes from now on is waited for.
+    this.#isStrict = true
     const last = (this.#horizon.visible() === undefined ? this.#held.at(0)?.sequence ?? this.#next : this.#next) - 1
     this.#plan.onCaughtUp?.(last)
     if (!(await this.#horizon.untilMore(last, this.#plan.signal))) return undefined

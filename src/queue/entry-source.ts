@@ -42,15 +42,9 @@ export class EntrySource {
   }
 
   #read(fromSequence: number): AsyncGenerator<LogEntry[], void, undefined> {
-    // A reading begins with the first entry that there is; here somebody counts on all of them.
-    const first = this.#log.segments()[0]?.firstSequence ?? fromSequence
-    if (first > fromSequence) {
-      const what = `entries ${fromSequence} to ${first - 1} have been removed from the log`
-      const range = { firstSequence: fromSequence, lastSequence: first - 1 }
-      this.#events.lost({ ...range, cause: new WalError('ERR_WAL_TRIMMED', what, range) })
-    }
     return this.#log.readBatches({
-      fromSequence, follow: true, signal: this.#end.signal,
+      // Somebody counts on all of them.
+      fromSequence, strict: true, follow: true, signal: this.#end.signal,
       onCaughtUp: (sequence) => this.#noteCaughtUp(sequence),
       onGap: (firstSequence, lastSequence) => {
         const range = { firstSequence, lastSequence }

@@ -207,7 +207,7 @@ describe('an open log', () => {
     const cases: readonly (readonly [object, Kind, string, string])[] = [
       [{ fromSequence: 0 }, 'RANGE', 'options.fromSequence', 'type number (0)'], [{ fromSequence: '1' }, 'TYPE', 'options.fromSequence', 'type string ("1")'],
       [{ limit: -1 }, 'RANGE', 'options.limit', 'type number (-1)'], [{ limit: 1.5 }, 'RANGE', 'options.limit', 'type number (1.5)'], [{ limit: null }, 'TYPE', 'options.limit', 'null'],
-      [{ follow: 1 }, 'TYPE', 'options.follow', 'type number (1)'], [{ signal: {} }, 'TYPE', 'options.signal', 'an instance of Object'],
+      [{ follow: 1 }, 'TYPE', 'options.follow', 'type number (1)'], [{ strict: 1 }, 'TYPE', 'options.strict', 'type number (1)'], [{ signal: {} }, 'TYPE', 'options.signal', 'an instance of Object'],
       [{ fromTimestamp: '2024' }, 'TYPE', 'options.fromTimestamp', 'type string ("2024")'], [{ fromTimestamp: new Date(Number.NaN) }, 'RANGE', 'options.fromTimestamp', 'type number (NaN)'],
       [{ form: 1 }, 'VALUE', 'options.form', 'type number (1)'],
     ]

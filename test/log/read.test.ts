@@ -4,9 +4,10 @@ import { mkdtempSync, readFileSync, renameSync, rmSync, unlinkSync } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openLog, readLog, type Log, type LogEntry, type LogOptions, type ReadOptions } from '../../dist/src/index.js'
 import { flip } from '../recovery/made-segments.js'
+import { loseAllButTail } from '../support/filled-log.js'
 
 let directory: string
 let log: Log | undefined
@@ -233,6 +234,52 @@ test('a segment that is deleted before a reader comes to it is told as ERR_WAL_T
   unlinkSync(segments[0]!.file)
   expect(await sequences(target)).toEqual(range(lastSequence + 1, 220))
   expect(await target.get(firstSequence)).toBeUndefined()
+})
+
+const READINGS = {
+  'in the process that writes': (target: Log, options: ReadOptions) => target.read(options),
+  'of the directory': (target: Log, options: ReadOptions) => readLog(target.directory, options),
+}
+
+describe.each(Object.entries(READINGS))('what is removed before a reading has begun, %s,', (_where, read) => {
+  /** A reading of an empty log that follows, once it waits, and what it is told of how far it is. */
+  async function waiting(target: Log, options: ReadOptions = {}): Promise<{ next: Promise<IteratorResult<LogEntry, void>>; caughtUp: number[] }> {
+    const caughtUp: number[] = []
+    const next = read(target, { ...options, follow: true, onCaughtUp: (sequence) => caughtUp.push(sequence) }).next()
+    // Awaited by the test, after more than one turn.
+    next.catch(() => undefined)
+    while (caughtUp.length === 0) await turn()
+    return { next, caughtUp }
+  }
+
+  test('is missed by a reader that waited for it', async () => {
+    const target = await open({ maxSegmentEntries: 10 })
+    const since = Date.now() - 60_000
+    const readers = [await waiting(target), await waiting(target, { fromTimestamp: since })]
+    const lastSequence = loseAllButTail(target)
+    for (const { next } of readers) await expect(next).rejects.toMatchObject({ code: 'ERR_WAL_TRIMMED', firstSequence: 1, lastSequence })
+  })
+
+  test('is not missed if it is older than what is wanted', async () => {
+    const target = await open({ maxSegmentEntries: 10 })
+    const controller = new AbortController()
+    const { next, caughtUp } = await waiting(target, { fromTimestamp: Date.now() + 3_600_000, signal: controller.signal })
+    loseAllButTail(target)
+    while (caughtUp.at(-1) !== target.lastSequence) await turn()
+    controller.abort(new Error('enough'))
+    await expect(next).rejects.toThrow('enough')
+  })
+
+  test('is missed by a reader that is strict, and by no other', async () => {
+    const target = await open({ maxSegmentEntries: 10 })
+    const lastSequence = loseAllButTail(target)
+    await expect(read(target, { strict: true, fromSequence: 3 }).next()).rejects.toMatchObject({ code: 'ERR_WAL_TRIMMED', firstSequence: 3, lastSequence })
+    for (const options of [{}, { strict: true, fromSequence: lastSequence + 1 }, { strict: false, fromSequence: 3 }]) {
+      const reading = read(target, options)
+      expect((await reading.next()).value!.sequence).toBe(lastSequence + 1)
+      await reading.return()
+    }
+  })
 })
 
 test('damage is reported at its place, after every entry before it', async () => {

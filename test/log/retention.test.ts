@@ -243,7 +243,7 @@ test('a reader that held back what was not proved durable is told of that too wh
       return true
     },
   }
-  const plan = { fromSequence: 4, fromTimestamp: undefined, limit: Infinity, follow: true, signal: undefined, onCaughtUp: undefined, onGap: undefined }
+  const plan = { fromSequence: 4, fromTimestamp: undefined, strict: false, limit: Infinity, follow: true, signal: undefined, onCaughtUp: undefined, onGap: undefined }
   const reading = readEntryBatches(new Catalog(nodeDisk, log.directory), horizon, plan)
   const next = reading.next()
   await isWaiting

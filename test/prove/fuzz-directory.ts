@@ -163,7 +163,7 @@ class DirectoryTrial {
       const horizon = { visible: () => undefined, includeWritten: false, untilMore: async () => false }
       let before = 0
       for await (const batch of code.readEntryBatches(new code.Catalog(disk, DIRECTORY), horizon, {
-        fromSequence: 1, fromTimestamp: undefined, limit: Infinity, follow: false, signal: undefined, onCaughtUp: undefined, onGap: undefined,
+        fromSequence: 1, fromTimestamp: undefined, strict: false, limit: Infinity, follow: false, signal: undefined, onCaughtUp: undefined, onGap: undefined,
       })) {
         for (const { sequence } of batch) {
           if (isInOrder && sequence <= before) throw new Error(`sequence ${sequence} is read after ${before}`)

@@ -23,7 +23,7 @@ export interface Reading {
 export async function readBack(code: Code, disk: Disk, directory: string, from: number, to: number): Promise<Reading> {
   const horizon = { visible: () => to, includeWritten: false, untilMore: async () => false }
   return await readPastDamage(code, (fromSequence) => code.readEntryBatches(new code.Catalog(disk, directory), horizon, {
-    fromSequence, fromTimestamp: undefined, limit: Infinity, follow: false, signal: undefined, onCaughtUp: undefined, onGap: undefined,
+    fromSequence, fromTimestamp: undefined, strict: false, limit: Infinity, follow: false, signal: undefined, onCaughtUp: undefined, onGap: undefined,
   }), from, to)
 }
 

@@ -1,7 +1,8 @@
 import { readdirSync, readlinkSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import type { Log } from '../../dist/src/index.js'
-import { fill, open, until } from '../support/filled-log.js'
+import { EntrySource } from '../../dist/src/queue/entry-source.js'
+import { fill, loseAllButTail, open, until } from '../support/filled-log.js'
 import { oweEntry } from '../support/owed-entry.js'
 
 /** Segment files of this log that this process has open. */
@@ -83,4 +84,21 @@ test('a seek leaves the segment that was read before', async () => {
   await consumer.stop()
   await running
   expect(openedFiles(log)).toBe(before)
+})
+
+test.each(['before it is asked for entries', 'while it waits for the first'])('what is removed %s is told as lost', async (moment) => {
+  const log = await open({ maxSegmentEntries: 10 })
+  const lost: number[][] = []
+  const caughtUp: number[] = []
+  const source = new EntrySource(log, 1, false, {
+    lost: ({ firstSequence, lastSequence, cause }) => lost.push([firstSequence, lastSequence, Number(cause.code === 'ERR_WAL_TRIMMED')]),
+    caughtUp: (sequence) => caughtUp.push(sequence),
+  })
+  const early = moment === 'while it waits for the first' ? source.next() : undefined
+  if (early !== undefined) await until(() => caughtUp.length > 0)
+  const last = loseAllButTail(log)
+  const entries = await (early ?? source.next())
+  expect(entries!.map(({ sequence }) => sequence)[0]).toBe(last + 1)
+  expect(lost).toEqual([[1, last, 1]])
+  await source.close()
 })

@@ -1,5 +1,6 @@
 /** Logs of tests that need one open, and something in it. */
 
+import { unlinkSync } from 'node:fs'
 import { setImmediate as turn } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
 import { openLog, type Log, type LogOptions } from '../../dist/src/index.js'
@@ -21,4 +22,18 @@ export async function fill(log: Log, count: number, entry: (number: number) => s
 /** Resolves when something has become true. */
 export async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await turn()
+}
+
+/**
+ * Appends to the third segment, and deletes all before that. Without a turn of the event loop: nobody who waits here wakes in between. Returns the last
+ * sequence that has gone.
+ */
+export function loseAllButTail(log: Log): number {
+  while (log.segments().length < 3) {
+    log.append('more')
+    log.flushSync()
+  }
+  const lost = log.segments().slice(0, -1)
+  for (const { file } of lost) unlinkSync(file)
+  return lost.at(-1)!.lastSequence
 }
