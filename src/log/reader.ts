@@ -10,7 +10,6 @@ import type { DiskFile } from '../disk/disk.js'
 import { asIoError, WalError } from '../errors.js'
 import { controlKind, decodeRange } from '../format/control-layout.js'
 import { frameMs, frameSequence, frameTicks, type FrameFault } from '../format/frame-layout.js'
-import { SEGMENT_HEADER_BYTES, type SegmentHeader } from '../format/segment-layout.js'
 import { msFromTicks } from '../format/ticks.js'
 import { decodeTrailer } from '../format/trailer-layout.js'
 import type { Catalog, CatalogEntry } from '../segment/catalog.js'
@@ -18,9 +17,9 @@ import { soundAfter } from '../recovery/sound-frames.js'
 import { checkAsync, FrameWindow } from '../segment/frame-window.js'
 import { ReadAhead } from '../segment/read-ahead.js'
 import { searchBehind } from '../segment/scan.js'
-import { readFrameAt } from '../segment/trailer-at.js'
 import { LogEntry } from './entry.js'
 import type { Horizon, ReadPlan } from './read-plan.js'
+import { isBehindOlder, sequenceBehindOlder } from './sequence-at.js'
 
 type Ending = FrameFault | 'index' | 'control' | 'order' | 'beyond'
 
@@ -59,6 +58,8 @@ class LogReader {
   #ahead: ReadAhead | undefined
   /** The sequence to be read next. */
   #next: number
+  /** The first sequence that is wanted: reading begins at an indexed frame before it. */
+  #wanted: number
   /** The last sequence of the segment, once it is sealed. */
   #last = Infinity
   /** Whether all from the next sequence on is counted on: what has been removed of it is an error, and not where to begin. */
@@ -73,7 +74,7 @@ class LogReader {
     this.#catalog = catalog
     this.#horizon = horizon
     this.#plan = plan
-    this.#next = plan.fromSequence
+    this.#next = this.#wanted = plan.fromSequence
     this.#isStrict = plan.strict
   }
 
@@ -103,7 +104,7 @@ class LogReader {
   #openSegment(): boolean {
     const { fromTimestamp } = this.#plan
     const segments = this.#catalog.list()
-    if (fromTimestamp !== undefined) this.#passOlder(segments, fromTimestamp)
+    if (fromTimestamp !== undefined) this.#next = Math.max(this.#next, sequenceBehindOlder(segments, fromTimestamp))
     const isDone = ({ header }: CatalogEntry, index: number): boolean => (header.sealed && header.lastSequence < this.#next)
       || (segments[index + 1] !== undefined && segments[index + 1]!.header.firstSequence <= this.#next)
     const segment = segments.find((candidate, index) => !isDone(candidate, index))
@@ -117,6 +118,7 @@ class LogReader {
     this.#segment = segment
     this.#ahead = segment.header.sealed ? new ReadAhead(file) : undefined
     this.#last = segment.header.sealed ? segment.header.lastSequence : Infinity
+    this.#wanted = Math.max(this.#wanted, this.#next)
     const start = this.#catalog.startPoint(segment, file, (indexed) => indexed.sequence <= this.#next
       || (fromTimestamp !== undefined && msFromTicks(indexed.ticks) < fromTimestamp))
     this.#next = start.sequence
@@ -125,25 +127,12 @@ class LogReader {
     return true
   }
 
-  /** Goes on behind what the headers say is older than what is wanted. */
-  #passOlder(segments: readonly CatalogEntry[], fromTimestamp: number): void {
-    const isOlder = ({ sealed, entryCount, lastTicks }: SegmentHeader): boolean => sealed && entryCount > 0 && msFromTicks(lastTicks) < fromTimestamp
-    const newest = segments.findLast(({ header }) => isOlder(header))
-    if (newest !== undefined) this.#next = Math.max(this.#next, newest.header.lastSequence + 1)
-  }
-
   /** Goes on with a segment before which there is nothing any more, if nothing of that is missed. */
   #passRemoved(segment: CatalogEntry, file: DiskFile): void {
-    this.#assertNoneUnreadable(segment)
-    if (this.#isStrict && !this.#isOlder(file)) throw this.#trimmed()
-    this.#next = segment.header.firstSequence
-  }
-
-  /** Whether all that preceded a segment is older than what is wanted. Its first frame tells: a trailer has the time of what came before it. */
-  #isOlder(file: DiskFile): boolean {
     const { fromTimestamp } = this.#plan
-    const first = fromTimestamp === undefined ? undefined : readFrameAt(file, file.size(), SEGMENT_HEADER_BYTES)
-    return first !== undefined && frameMs(first.window.view, first.window.at) < fromTimestamp!
+    this.#assertNoneUnreadable(segment)
+    if (this.#isStrict && (fromTimestamp === undefined || !isBehindOlder(file, fromTimestamp))) throw this.#trimmed()
+    this.#next = segment.header.firstSequence
   }
 
   #assertNoneUnreadable(next: CatalogEntry): void {
@@ -182,8 +171,8 @@ class LogReader {
     if (sequence !== this.#next || sequence > this.#last) return 'order'
     this.#next = sequence + 1
     if (this.#last === Infinity) this.#catalog.note(this.#segment!, { sequence, ticks: frameTicks(block.view, at), offset: this.#window.offset })
-    const { fromSequence, fromTimestamp } = this.#plan
-    if (sequence < fromSequence || (fromTimestamp !== undefined && frameMs(block.view, at) < fromTimestamp)) return undefined
+    const { fromTimestamp } = this.#plan
+    if (sequence < this.#wanted || (fromTimestamp !== undefined && frameMs(block.view, at) < fromTimestamp)) return undefined
     this.#held.push(new LogEntry(sequence, block, at, size, this.#catalog.directory))
     return undefined
   }
@@ -202,8 +191,7 @@ class LogReader {
     const range = decodeRange(view, at, size)
     if (range === undefined || range.first !== this.#next) return 'order'
     this.#next = range.last + 1
-    const { fromSequence, onGap } = this.#plan
-    if (kind === 'gap' && range.last >= fromSequence) onGap?.(Math.max(range.first, fromSequence), range.last)
+    if (kind === 'gap' && range.last >= this.#wanted) this.#plan.onGap?.(Math.max(range.first, this.#wanted), range.last)
     return undefined
   }
 
@@ -243,7 +231,13 @@ class LogReader {
       this.#look()
       return true
     }
-    const next = this.#nextSegment()
+    const segments = this.#catalog.list()
+    const own = segments.findIndex(({ name }) => name.name === this.#segment!.name.name)
+    if (!isSealed && segments[own]?.header.sealed === true) {
+      this.#takeSealed(segments[own])
+      return true
+    }
+    const next = this.#nextSegment(segments, own)
     if (next !== undefined) {
       this.#leaveSegment(next.header.firstSequence - 1)
       return true
@@ -261,12 +255,21 @@ class LogReader {
    * A segment that begins where this one ends proves that it has ended, though nobody sealed it. The next one in order: of two that say they begin with
    * the same sequence the other one would lead back here, without end.
    */
-  #nextSegment(): CatalogEntry | undefined {
-    const segments = this.#catalog.list()
-    const own = segments.findIndex(({ name }) => name.name === this.#segment!.name.name)
+  #nextSegment(segments: readonly CatalogEntry[], own: number): CatalogEntry | undefined {
     const next = own < 0 ? segments.find(({ header }) => header.firstSequence >= this.#next) : segments[own + 1]
     if (next !== undefined && next.header.firstSequence > this.#next) throw this.#corrupt('short', next.header.firstSequence - 1)
     return next
+  }
+
+  /**
+   * Under its name the segment is sealed. If it is not in the file that is open, a recovery has written it anew in another one, and cut there what had
+   * no proof: what is not yet handed out is read from that.
+   */
+  #takeSealed({ header }: CatalogEntry): void {
+    if (this.#catalog.refresh(this.#segment!, this.#file!).header.sealed) return
+    this.#next = this.#held[0]?.sequence ?? this.#next
+    this.#held = []
+    this.#leaveSegment(header.lastSequence)
   }
 
   /**
@@ -314,7 +317,7 @@ class LogReader {
   #trimmed(): WalError {
     const last = (this.#catalog.list().find(({ header }) => header.firstSequence > this.#next)?.header.firstSequence ?? (this.#horizon.visible() ?? this.#next) + 1) - 1
     // From the first that was wanted and not handed out: what was held back has gone with the rest.
-    const firstSequence = this.#held[0]?.sequence ?? Math.max(this.#next, this.#plan.fromSequence)
+    const firstSequence = this.#held[0]?.sequence ?? Math.max(this.#next, this.#wanted)
     return new WalError('ERR_WAL_TRIMMED', `entries ${firstSequence} to ${last} have been removed from the log`, { firstSequence, lastSequence: last })
   }
 
@@ -326,7 +329,7 @@ class LogReader {
     const resume = soundAfter({ file, fileBytes: file.size(), uuid: name.uuid }, offset, this.#next, header.lastSequence)
     const lastLost = resume === undefined ? header.lastSequence : resume.sequence - 1
     // Nothing is lost where only a control frame is damaged; that is for `verify` to tell.
-    if (lastLost >= Math.max(this.#next, this.#plan.fromSequence)) throw this.#corrupt(ending, lastLost)
+    if (lastLost >= Math.max(this.#next, this.#wanted)) throw this.#corrupt(ending, lastLost)
     this.#next = lastLost + 1
     if (resume === undefined) this.#leaveSegment(lastLost)
     else this.#window = new FrameWindow(resume.offset, file.size())
@@ -339,7 +342,7 @@ class LogReader {
     const { path } = this.#segment!
     const offset = this.#window.offset
     return new WalError('ERR_WAL_CORRUPT', `entry ${this.#next} cannot be read (${ending}), at byte ${offset} of ${path}`, {
-      file: path, offset, firstSequence: Math.max(this.#next, this.#plan.fromSequence), lastSequence: Math.max(this.#next, lastSequence),
+      file: path, offset, firstSequence: Math.max(this.#next, this.#wanted), lastSequence: Math.max(this.#next, lastSequence),
     })
   }
 }

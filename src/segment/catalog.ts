@@ -28,8 +28,10 @@ export class Catalog {
   readonly directory: string
   readonly #disk: Disk
   readonly #sealed = new Map<string, CatalogEntry>()
-  /** Sparse indexes of open segments, built by whoever reads them, and those of sealed ones once loaded. */
-  readonly #indexes = new Map<string, IndexEntry[]>()
+  /** Sparse indexes of open segments, built by whoever reads them. Not for sealed ones: a recovery may have written their files anew. */
+  readonly #notes = new Map<string, IndexEntry[]>()
+  /** Those of sealed segments, once loaded. */
+  readonly #indexes = new Map<string, readonly IndexEntry[]>()
 
   constructor(disk: Disk, directory: string) {
     this.#disk = disk
@@ -62,6 +64,7 @@ export class Catalog {
   #forget(name: string): void {
     this.#sealed.delete(name)
     this.#indexes.delete(name)
+    this.#notes.delete(name)
   }
 
   /** Reads again what a segment holds; undefined when the file is gone or does not tell (yet). */
@@ -121,18 +124,20 @@ export class Catalog {
   }
 
   #index(entry: CatalogEntry, file: DiskFile): readonly IndexEntry[] {
-    const known = this.#indexes.get(entry.name.name)
+    const { name } = entry.name
+    const known = (entry.header.sealed ? this.#indexes : this.#notes).get(name)
     if (known !== undefined || !entry.header.sealed) return known ?? []
-    const loaded = [...(readIndex(file, file.size(), entry.name.uuid)?.entries ?? [])]
-    this.#indexes.set(entry.name.name, loaded)
+    const loaded = readIndex(file, file.size(), entry.name.uuid)?.entries ?? []
+    this.#indexes.set(name, loaded)
+    this.#notes.delete(name)
     return loaded
   }
 
   /** Notes where a frame of an open segment was found, about every 64 KiB, so that the next reader need not scan to it. */
   note(entry: CatalogEntry, indexed: IndexEntry): void {
     if (entry.header.sealed) return
-    let index = this.#indexes.get(entry.name.name)
-    if (index === undefined) this.#indexes.set(entry.name.name, (index = []))
+    let index = this.#notes.get(entry.name.name)
+    if (index === undefined) this.#notes.set(entry.name.name, (index = []))
     const last = index.at(-1)
     if (last === undefined || indexed.offset - last.offset >= INDEX_INTERVAL_BYTES) index.push(indexed)
   }

@@ -6,10 +6,12 @@ import { chmodSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync, trun
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { openLog, readLog, readLogBatches, verifyLog, type Log, type LogOptions, type ReadLogOptions } from '../../dist/src/index.js'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { openLog, readLog, readLogBatches, repairLog, verifyLog, type Log, type LogOptions, type ReadLogOptions } from '../../dist/src/index.js'
+import { INDEX_INTERVAL_BYTES } from '../../dist/src/format/index-layout.js'
 import { decodeSegmentHeader, encodeSegmentHeader, tailHeader } from '../../dist/src/format/segment-layout.js'
-import { damage, SegmentMaker, textOf, upTo } from '../recovery/made-segments.js'
+import { TRAILER_BYTES } from '../../dist/src/format/trailer-layout.js'
+import { damage, frameOf, SegmentMaker, textOf, upTo } from '../recovery/made-segments.js'
 
 const READER = fileURLToPath(new URL('./fixtures/reading-process.mjs', import.meta.url))
 
@@ -245,6 +247,54 @@ test('what a follower has read of a batch that a recovery then cuts is not shown
   for (let sequence = 3; sequence <= 5; sequence++) await readOne()
   await following.return()
   expect(texts).toEqual([`1 ${textOf(1)}`, `2 ${textOf(2)}`, `3 ${textOf(3)}`, '4 new four', '5 new five'])
+})
+
+describe('a follower that holds back the end of a tail when its writer has gone', () => {
+  /** A follower that has been handed what is proved, and waits. It gives the texts of what comes from then on. */
+  async function follow(proved: number, onGap?: ReadLogOptions['onGap']): Promise<(count: number) => Promise<string[]>> {
+    const controller = new AbortController()
+    onTestFinished(() => controller.abort())
+    let wait!: () => void
+    const isWaiting = new Promise<void>((resolve) => (wait = resolve))
+    const following = readLog(directory, { follow: true, signal: controller.signal, onCaughtUp: wait, ...onGap && { onGap } })
+    for (let sequence = 1; sequence <= proved; sequence++) expect((await following.next()).value!.text()).toBe(textOf(sequence))
+    let next = following.next()
+    next.catch(() => undefined)
+    await isWaiting
+    return async (count) => {
+      const texts: string[] = []
+      for (; texts.length < count; next = following.next()) texts.push((await next).value!.text())
+      next.catch(() => undefined)
+      return texts
+    }
+  }
+
+  test('gets what a recovery keeps, though nothing more is written, and nothing of what it cuts', async () => {
+    const { path, ends } = new SegmentMaker(directory).make({ batches: [3, 2, 2] })
+    truncateSync(path, ends[3]! - 20)
+    const take = await follow(3)
+    const target = await open()
+    expect(target.recovery).toMatchObject({ lastSequence: 5, cuts: [{ offset: ends[2] }] })
+    expect(await take(2)).toEqual([4, 5].map(textOf))
+    await target.write('new six')
+    expect(await take(1)).toEqual(['new six'])
+  })
+
+  test('gets what a repair keeps, though it stands at another place of the file, and is told once of what it gives up', async () => {
+    // The first one held back is one of those whose place readers note.
+    let [first, bytes] = [1, 2 * TRAILER_BYTES]
+    for (; bytes < INDEX_INTERVAL_BYTES; first++) bytes += frameOf(first).length
+    const { path, ends } = new SegmentMaker(directory).make({ batches: [10, first - 11, 2, 2, 1] })
+    damage(path, (all) => void all.fill(0, ends[3], ends[4]))
+    const gaps: number[][] = []
+    const take = await follow(first - 1, (...gap) => gaps.push(gap))
+    const lost = [first + 2, first + 3]
+    expect((await repairLog(directory)).lost).toMatchObject([{ firstSequence: lost[0], lastSequence: lost[1] }])
+    expect(await take(2)).toEqual([first, first + 1].map(textOf))
+    await (await open()).write('new')
+    expect(await take(1)).toEqual(['new'])
+    expect(gaps).toEqual([lost])
+  })
 })
 
 test('a sealed header that another segment has left in the newest file is not believed', async () => {

@@ -275,7 +275,7 @@ describe.each(Object.entries(READINGS))('what is removed before a reading has be
     const lastSequence = loseAllButTail(target)
     await expect(read(target, { strict: true, fromSequence: 3 }).next()).rejects.toMatchObject({ code: 'ERR_WAL_TRIMMED', firstSequence: 3, lastSequence })
     for (const options of [{}, { strict: true, fromSequence: lastSequence + 1 }, { strict: false, fromSequence: 3 }]) {
-      const reading = read(target, options)
+      const reading = read(target, { ...options, follow: true })
       expect((await reading.next()).value!.sequence).toBe(lastSequence + 1)
       await reading.return()
     }

@@ -47,7 +47,7 @@ export const BUGS: readonly SeededBug[] = [
   },
   {
     name: 'a reader passes over an entry that is damaged', caughtBy,
-    patches: [{ file: 'log/reader.js', from: 'if (lastLost >= Math.max(this.#next, this.#plan.fromSequence))', to: 'if (lastLost > Math.max(this.#next, this.#plan.fromSequence))' }],
+    patches: [{ file: 'log/reader.js', from: 'if (lastLost >= Math.max(this.#next, this.#wanted))', to: 'if (lastLost > Math.max(this.#next, this.#wanted))' }],
   },
   {
     name: 'a reader goes by the length that a damaged frame says it has', caughtBy,
