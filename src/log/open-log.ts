@@ -190,6 +190,8 @@ class OpenLog implements Log {
         try {
           await this.#producer.waiters.untilDurable(sequence + 1, signal)
         } catch (error) {
+          // Whatever the signal's reason is, the end of a log or nothing at all: it is no end of this one.
+          signal?.throwIfAborted()
           if ((error as WalError).code === 'ERR_WAL_CLOSED') return false
           throw error
         }

@@ -42,7 +42,7 @@ export async function* readEntryBatches(catalog: Catalog, horizon: Horizon, plan
       yield wanted
     }
   } catch (error) {
-    throw asIoError(error, `cannot read the log in ${catalog.directory}`, catalog.directory)
+    throw plan.signal?.aborted === true ? error : asIoError(error, `cannot read the log in ${catalog.directory}`, catalog.directory)
   } finally {
     reader.close()
   }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { openLog, readLog, type Log, type LogEntry, type LogOptions, type ReadOptions } from '../../dist/src/index.js'
+import { openLog, readLog, WalError, type Log, type LogEntry, type LogOptions, type ReadOptions } from '../../dist/src/index.js'
 import { flip } from '../recovery/made-segments.js'
 import { loseAllButTail } from '../support/filled-log.js'
 
@@ -44,6 +44,11 @@ async function sequences(target: Log, options?: ReadOptions): Promise<number[]> 
 
 function range(first: number, last: number): number[] {
   return Array.from({ length: Math.max(0, last - first + 1) }, (_, index) => first + index)
+}
+
+const READINGS = {
+  'in the process that writes': (target: Log, options: ReadOptions) => target.read(options),
+  'of the directory': (target: Log, options: ReadOptions) => readLog(target.directory, options),
 }
 
 test('all entries come in order, with the bytes, the text and the time they were given', async () => {
@@ -190,6 +195,22 @@ test('an abort ends a reading with the reason of its signal, waiting or not', as
   expect(await sequences(target)).toEqual(range(1, 10))
 })
 
+describe.each(Object.entries(READINGS))('a reading %s', (_where, read) => {
+  test.each([
+    ['nothing at all', null],
+    ['the end of another log', new WalError('ERR_WAL_CLOSED', 'another log is closed')],
+    ['an error of the system', Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET', syscall: 'read' })],
+  ])('that waits ends with the reason of its signal, be it %s', async (_what, reason) => {
+    const target = await open()
+    const controller = new AbortController()
+    const caughtUp: number[] = []
+    const waiting = read(target, { follow: true, signal: controller.signal, onCaughtUp: (sequence) => caughtUp.push(sequence) }).next()
+    while (caughtUp.length === 0) await turn()
+    controller.abort(reason)
+    await expect(waiting).rejects.toBe(reason)
+  })
+})
+
 test('many readers at a time, begun anywhere, each see all of it', async () => {
   const target = await open({ maxSegmentEntries: 400, ringBytes: 64 * 1024 })
   const writing = fill(target, 3000)
@@ -235,11 +256,6 @@ test('a segment that is deleted before a reader comes to it is told as ERR_WAL_T
   expect(await sequences(target)).toEqual(range(lastSequence + 1, 220))
   expect(await target.get(firstSequence)).toBeUndefined()
 })
-
-const READINGS = {
-  'in the process that writes': (target: Log, options: ReadOptions) => target.read(options),
-  'of the directory': (target: Log, options: ReadOptions) => readLog(target.directory, options),
-}
 
 describe.each(Object.entries(READINGS))('what is removed before a reading has begun, %s,', (_where, read) => {
   /** A reading of an empty log that follows, once it waits, and what it is told of how far it is. */
