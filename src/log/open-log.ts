@@ -162,7 +162,7 @@ class OpenLog implements Log {
   destination: Log['destination'] = (options) => this.#producer.destination(options)
 
   read(options?: ReadOptions): AsyncGenerator<LogEntry, void, undefined> {
-    return oneByOne(this.readBatches(options))
+    return oneByOne(this.readBatches(options), options?.signal)
   }
 
   readBatches(options?: ReadOptions): AsyncGenerator<LogEntry[], void, undefined> {

@@ -23,12 +23,19 @@ export function readLogBatches(directory: string, options: ReadLogOptions = {}):
 
 /** {@link readLogBatches}, one entry at a time. */
 export function readLog(directory: string, options: ReadLogOptions = {}): AsyncGenerator<LogEntry, void, undefined> {
-  return oneByOne(readLogBatches(directory, options))
+  return oneByOne(readLogBatches(directory, options), options.signal)
 }
 
-/** The entries of batches. */
-export async function* oneByOne(batches: AsyncGenerator<LogEntry[], void, undefined>): AsyncGenerator<LogEntry, void, undefined> {
-  for await (const batch of batches) yield* batch
+/** The entries of batches, until the signal is aborted. */
+export async function* oneByOne(
+  batches: AsyncGenerator<LogEntry[], void, undefined>, signal: AbortSignal | undefined,
+): AsyncGenerator<LogEntry, void, undefined> {
+  for await (const batch of batches) {
+    for (const entry of batch) {
+      signal?.throwIfAborted()
+      yield entry
+    }
+  }
 }
 
 async function* readDirectory(

@@ -196,6 +196,19 @@ test('an abort ends a reading with the reason of its signal, waiting or not', as
 })
 
 describe.each(Object.entries(READINGS))('a reading %s', (_where, read) => {
+  test('ends with the next entry after an abort, also in the middle of a block', async () => {
+    const target = await open()
+    await fill(target, 10)
+    await target.roll()
+    const reason = new Error('enough')
+    const controller = new AbortController()
+    const reading = read(target, { signal: controller.signal })
+    for (let count = 0; count < 3; count++) await reading.next()
+    controller.abort(reason)
+    await expect(reading.next()).rejects.toBe(reason)
+    expect(await reading.next()).toEqual({ done: true, value: undefined })
+  })
+
   test.each([
     ['nothing at all', null],
     ['the end of another log', new WalError('ERR_WAL_CLOSED', 'another log is closed')],
