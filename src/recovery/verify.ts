@@ -80,7 +80,7 @@ export async function verifyDirectory(disk: Disk, directory: string, { onProgres
   for (const verdict of judgement.verdicts) {
     signal?.throwIfAborted()
     const { facts } = verdict
-    const found = await checkKept(disk, verdict, progress.add)
+    const found = await checkKept(disk, directory, verdict, progress.add)
     if (found === undefined) continue // Removed meanwhile.
     const own = doubts.filter((doubt) => doubt.file === facts.path)
     const judged = own.flatMap((doubt) => (doubt.damage === undefined ? [] : [doubt.damage]))
@@ -101,11 +101,14 @@ export async function verifyDirectory(disk: Disk, directory: string, { onProgres
 }
 
 /** What is wrong inside a segment that opening would keep unread; undefined when its file has been removed. */
-async function checkKept(disk: Disk, { facts }: Verdict, progress: ScanProgress): Promise<VerifyDamage[] | undefined> {
-  const { header, foreign, path } = facts
+async function checkKept(disk: Disk, directory: string, { facts }: Verdict, progress: ScanProgress): Promise<VerifyDamage[] | undefined> {
+  const { header, foreign, path, name } = facts
   if (typeof header === 'string' || !(header.sealed || foreign !== undefined)) return []
   await nextTurn()
-  return ifPresent(() => findDamage(disk, facts, progress).map((finding) => ({ ...finding, file: path })))
+  const findings = ifPresent(() => findDamage(disk, facts, progress))
+  // A file that is used again is renamed before it is written to: what was found may be of another segment.
+  if (findings !== undefined && findings.length > 0 && !disk.list(directory).includes(name.name)) return undefined
+  return findings?.map((finding) => ({ ...finding, file: path }))
 }
 
 /** Of a sealed segment opening can only say that all of it is in doubt; its frames tell what is really damaged. */

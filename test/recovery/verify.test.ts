@@ -476,6 +476,32 @@ describe('beside a writer', () => {
       expect(mostOpens).toBeGreaterThan(2)
     }
   })
+
+  test('a file that is used for another segment while it is read is passed over, whenever it was opened', async () => {
+    const made = mkdtempSync(join(directory, 'made-'))
+    writeLog(made, { segments: [[5], [5]] })
+    const [first] = segmentFiles(made)
+    const spare = `${first}.spare`
+    const sound = readFileSync(first!)
+    let mostOpens = 0
+    for (let goesAt = Infinity; goesAt > 0; goesAt--) {
+      rmSync(spare, { force: true })
+      writeFileSync(first!, sound)
+      let opens = 0
+      const disk: Disk = { ...nodeDisk, open: (path, access) => {
+        const file = nodeDisk.open(path, access)
+        if (path === first && ++opens === goesAt) {
+          renameSync(first, spare)
+          edit(spare, (bytes) => { bytes.fill(0) })
+        }
+        return file
+      } }
+      const { status, damages, repairs } = await verifyDirectory(disk, made)
+      expect([status, damages, repairs], `used again when it is opened for the ${goesAt}. time`).toEqual(['sound', [], []])
+      if (goesAt === Infinity) goesAt = mostOpens = opens + 1
+    }
+    expect(mostOpens).toBeGreaterThan(2)
+  })
 })
 
 describe('arguments and progress', () => {
