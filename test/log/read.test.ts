@@ -319,7 +319,8 @@ test('damage is reported at its place, after every entry before it', async () =>
   const offsets: number[] = []
   for await (const _ of target.read()) offsets.push(0)
   expect(offsets.length).toBe(100)
-  const place = readFileSync(file).indexOf('entry 50')
+  // The last: the checksum of "entry 5" may begin with a zero digit.
+  const place = readFileSync(file).lastIndexOf('entry 50')
   flip(file, place)
   const read: number[] = []
   const reading = (async () => {
