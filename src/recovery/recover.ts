@@ -160,6 +160,8 @@ function rewriteAndSeal(disk: Disk, directory: string, verdict: SealVerdict, cut
     noteCut(cuts, facts.path, scan.endOffset, cutBytes, scan.isTailZero ? 'zeros' : isUnused ? 'stale' : scan.fault, !isUnused)
   }
   const isRenewed = rewriteFrom < scan.endOffset && renewFile(disk, directory, verdict)
+  // One that was sealed, and whose header has been damaged since, may not be written to.
+  if (!isRenewed) disk.unprotect(facts.path)
   const file = disk.open(facts.path, 'write')
   try {
     if (!isRenewed) copyBytes(file, file, rewriteFrom, scan.endOffset)

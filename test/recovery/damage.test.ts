@@ -1,6 +1,6 @@
 /** Damage to what is provably acknowledged is refused, with file, offset and sequences, and nothing is changed. */
 
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, unlinkSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, unlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { crc32 } from 'node:zlib'
@@ -10,6 +10,7 @@ import { createSegmentName } from '../../dist/src/format/segment-name.js'
 import { encodeSegmentHeader, tailHeader } from '../../dist/src/format/segment-layout.js'
 import { openLog, readLog, verifyLog, WalError } from '../../dist/src/index.js'
 import { recover } from '../../dist/src/recovery/recover.js'
+import { MemoryDisk } from '../model/memory-disk.js'
 import { damage, flip, frameOf, imageOf, readSequences, SegmentMaker, upTo } from './made-segments.js'
 
 let directory: string
@@ -105,6 +106,22 @@ test('a sealed header that cannot be read does not hide entries: trailers tell t
   for (const offset of [0, 9, 56, 60, 127]) flip(path, offset)
   expect(recover(nodeDisk, directory)).toMatchObject({ nextSequence: 6, report: { entries: 5, segments: 2 } })
   expect(await readSequences(directory)).toEqual(upTo(5))
+})
+
+test('nor does it where the file may not be written to, as a sealed one may not by anybody but root', () => {
+  const { path } = maker.make({ batches: [2, 2], seal: true })
+  maker.make({ batches: [1], seal: true })
+  flip(path, 56)
+  const disk = new MemoryDisk({ enforceProtection: true })
+  disk.makeDirectory('/log')
+  for (const name of readdirSync(directory)) {
+    const file = disk.create(`/log/${name}`)
+    file.write([readFileSync(join(directory, name))], 0)
+    file.protect()
+    file.close()
+  }
+  expect(recover(disk, '/log')).toMatchObject({ nextSequence: 6, report: { entries: 5, segments: 2 } })
+  expect(recover(disk, '/log').report.cleanClose).toBe(true)
 })
 
 test('a frame damaged inside a sealed segment is not found at open, and reported at its place when read', async () => {
