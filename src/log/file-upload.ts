@@ -67,17 +67,21 @@ export async function uploadFile(disk: Disk, port: UploadPort, source: FileSourc
   let ready = part
   let isAccepted = false
   try {
-    disk.makeDirectory(incoming)
+    await onDisk(incoming, () => disk.makeDirectory(incoming))
     const { bytes, sha256 } = await writePart(disk, part, source, AbortSignal.any(signal === undefined ? [port.closing] : [port.closing, signal]))
     const name = join(incoming, readyName(port.lastSequence() + 1, uuid))
-    disk.rename(part, name)
-    ready = name
-    disk.syncDirectory(incoming)
-    const accepted = port.accept(encodeFileInfo({ uuid, bytes, sha256, metadata })).then((receipt) => {
-      isAccepted = true
-      disk.rename(name, join(directory, blobName(receipt.sequence)))
-      disk.syncDirectory(directory)
+    await onDisk(part, () => {
+      disk.rename(part, name)
+      ready = name
       disk.syncDirectory(incoming)
+    })
+    const accepted = port.accept(encodeFileInfo({ uuid, bytes, sha256, metadata })).then(async (receipt) => {
+      isAccepted = true
+      await onDisk(name, () => {
+        disk.rename(name, join(directory, blobName(receipt.sequence)))
+        disk.syncDirectory(directory)
+        disk.syncDirectory(incoming)
+      })
       port.placed(bytes)
       return receipt
     })
@@ -86,7 +90,16 @@ export async function uploadFile(disk: Disk, port: UploadPort, source: FileSourc
     // An abort while the entry is in line ends the waiting alone: its blob stays, and gets its place.
     const isInLine = signal?.aborted === true && ready !== part
     if (!isAccepted && !isInLine) removeQuietly(disk, ready)
-    throw asIoError(error, 'cannot append the file', part)
+    throw error
+  }
+}
+
+/** What the system refuses here is an error of the log. What a source fails with, or a signal gives as its reason, is not, whatever it looks like. */
+async function onDisk<Value>(path: string, act: () => Value | Promise<Value>): Promise<Value> {
+  try {
+    return await act()
+  } catch (error) {
+    throw asIoError(error, 'cannot append the file', path)
   }
 }
 
@@ -117,22 +130,30 @@ function throughJson(metadata: unknown): unknown {
 async function writePart(disk: Disk, path: string, source: FileSource, signal: AbortSignal): Promise<{ bytes: number; sha256: string }> {
   const hash = createHash('sha256')
   let bytes = 0
-  const chunks = typeof source === 'string' ? readFileChunks(source) : source
-  const file = disk.create(path)
+  const chunks = typeof source === 'string' ? chunksOf(source) : source
+  const file = await onDisk(path, () => disk.create(path))
   try {
     for await (const piece of untilAborted(chunks, signal)) {
       const chunk = typeof piece === 'string' ? Buffer.from(piece) : piece
       if (!ArrayBuffer.isView(chunk)) throw wrongType('source', 'an iterable of bytes or text', chunk)
       hash.update(chunk)
-      await file.writeAsync(chunk as NodeJS.ArrayBufferView, bytes)
+      await onDisk(path, () => file.writeAsync(chunk as NodeJS.ArrayBufferView, bytes))
       bytes += chunk.byteLength
     }
-    await file.syncAsync()
+    await onDisk(path, () => file.syncAsync())
   } finally {
-    file.close()
+    await onDisk(path, () => file.close())
   }
   signal.throwIfAborted()
   return { bytes, sha256: hash.digest('hex') }
+}
+
+async function* chunksOf(path: string): AsyncGenerator<Buffer, void, undefined> {
+  try {
+    yield* readFileChunks(path)
+  } catch (error) {
+    throw asIoError(error, 'cannot append the file', path)
+  }
 }
 
 /** The pieces of a source; throws the signal's reason at once, even when the source hangs. */

@@ -113,6 +113,17 @@ describe('appendFile', () => {
     expect(log.lastSequence).toBe(0)
   })
 
+  test.each<[string, (reason: Error, aborter: AbortController) => FileSource]>([
+    ['a source fails with', async function* (reason) { yield 'begin'; throw reason }],
+    ['a signal gives as its reason', function* (reason, aborter) { yield 'begin'; aborter.abort(reason); yield 'more' }],
+  ])('what %s is told as it is, also where the system said it: it is not about the file of the log', async (_what, sourceOf) => {
+    const log = await open(temporaryDirectory())
+    const reason = Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET', errno: -104, syscall: 'read' })
+    const aborter = new AbortController()
+    await expect(log.appendFile(sourceOf(reason, aborter), { signal: aborter.signal })).rejects.toBe(reason)
+    expect(incomingOf(log)).toEqual([])
+  })
+
   test('an abort while it is written ends it, and nothing is left', async () => {
     const log = await open(temporaryDirectory())
     const controller = new AbortController()

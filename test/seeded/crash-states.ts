@@ -281,10 +281,10 @@ const LOG_BUGS: readonly Omit<SeededBug, 'caughtBy'>[] = [
 const UPLOAD = 'log/file-upload.js'
 
 const UPLOAD_BUGS: readonly Omit<SeededBug, 'caughtBy'>[] = [
-  { name: 'an uploaded file is not synced', patches: [{ file: UPLOAD, from: 'await file.syncAsync();', to: '' }], shows: /is not whole/ },
+  { name: 'an uploaded file is not synced', patches: [{ file: UPLOAD, from: 'await onDisk(path, () => file.syncAsync());', to: '' }], shows: /is not whole/ },
   {
     name: 'the name of an uploaded file is not synced before its entry is appended',
-    patches: [{ file: UPLOAD, from: 'ready = name;\n        disk.syncDirectory(incoming);', to: 'ready = name;' }],
+    patches: [{ file: UPLOAD, from: 'ready = name;\n            disk.syncDirectory(incoming);', to: 'ready = name;' }],
     shows: /has no file/,
   },
   {

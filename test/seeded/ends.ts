@@ -45,7 +45,7 @@ const POWER_BUGS: readonly Bug[] = [
     patches: [{ file: WRITER, from: SYNC, to: `this.#noteSynced(this.#written); Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3); ${SYNC}` }],
   },
   { name: 'power: every other batch is synced', patches: [{ file: WRITER, from: SYNC, to: `if (this.#written % 2 === 0) ${SYNC}` }] },
-  { name: 'power: uploaded files are not synced', patches: [{ file: 'log/file-upload.js', from: 'await file.syncAsync();', to: '' }] },
+  { name: 'power: uploaded files are not synced', patches: [{ file: 'log/file-upload.js', from: 'await onDisk(path, () => file.syncAsync());', to: '' }] },
 ]
 
 const FAILING_SYNC_BUGS: readonly Bug[] = [

@@ -44,7 +44,7 @@ export const BUGS: readonly SeededBug[] = [
   },
   {
     name: 'the error of an upload\'s sync is swallowed',
-    patches: [{ file: 'log/file-upload.js', from: 'await file.syncAsync();', to: 'await file.syncAsync().catch(() => undefined);' }],
+    patches: [{ file: 'log/file-upload.js', from: 'await onDisk(path, () => file.syncAsync());', to: 'await onDisk(path, () => file.syncAsync()).catch(() => undefined);' }],
     caughtBy,
   },
   {
