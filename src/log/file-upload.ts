@@ -8,11 +8,11 @@
  */
 
 import { createHash } from 'node:crypto'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
-import type { Disk } from '../disk/disk.js'
+import { isDiskFull, type Disk } from '../disk/disk.js'
 import { readFileChunks } from '../disk/file-chunks.js'
-import { asIoError, outOfRange, wrongType, wrongValue } from '../errors.js'
+import { asIoError, outOfRange, WalError, wrongType, wrongValue } from '../errors.js'
 import { createUuid, uuidToHex } from '../format/uuid.js'
 import { abortSignal, checkPath } from '../option-values.js'
 import { BLOBS, blobName, INCOMING, isPartName, parseReadyName, partName, readyName } from '../segment/blob-name.js'
@@ -75,13 +75,9 @@ export async function uploadFile(disk: Disk, port: UploadPort, source: FileSourc
       ready = name
       disk.syncDirectory(incoming)
     })
-    const accepted = port.accept(encodeFileInfo({ uuid, bytes, sha256, metadata })).then(async (receipt) => {
+    const accepted = port.accept(encodeFileInfo({ uuid, bytes, sha256, metadata })).then((receipt) => {
       isAccepted = true
-      await onDisk(name, () => {
-        disk.rename(name, join(directory, blobName(receipt.sequence)))
-        disk.syncDirectory(directory)
-        disk.syncDirectory(incoming)
-      })
+      place(disk, name, directory, receipt.sequence)
       port.placed(bytes)
       return receipt
     })
@@ -99,7 +95,19 @@ async function onDisk<Value>(path: string, act: () => Value | Promise<Value>): P
   try {
     return await act()
   } catch (error) {
-    throw asIoError(error, 'cannot append the file', path)
+    const what = 'cannot append the file'
+    throw isDiskFull(error) ? new WalError('ERR_WAL_DISK_FULL', `${what}: ${(error as Error).message}`, { file: path }, error) : asIoError(error, what, path)
+  }
+}
+
+/** Its entry has been accepted: want of room is no refusal any more. */
+function place(disk: Disk, ready: string, blobs: string, sequence: number): void {
+  try {
+    disk.rename(ready, join(blobs, blobName(sequence)))
+    disk.syncDirectory(blobs)
+    disk.syncDirectory(dirname(ready))
+  } catch (error) {
+    throw asIoError(error, `cannot put the file of entry ${sequence} in its place`, ready)
   }
 }
 

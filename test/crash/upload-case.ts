@@ -138,7 +138,7 @@ class UploadCase {
       this.#acknowledged = Math.max(this.#acknowledged, sequence)
       this.#tally.acknowledged++
     } catch (error) {
-      if (!(error instanceof PowerCut) && (error as { code?: string }).code !== 'ERR_WAL_IO') throw error
+      if (!(error instanceof PowerCut) && !['ERR_WAL_IO', 'ERR_WAL_DISK_FULL'].includes((error as { code?: string }).code!)) throw error
     }
   }
 

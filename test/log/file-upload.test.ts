@@ -4,7 +4,9 @@ import { createReadStream, mkdirSync, readdirSync, readFileSync, renameSync, rmS
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { uploadFile, type UploadPort } from '../../dist/src/log/file-upload.js'
 import { openLog, readLog, type EntryFile, type FileSource, type Log, type LogOptions } from '../../dist/src/index.js'
+import { MemoryDisk, systemError, type Operation } from '../model/memory-disk.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
 async function open(directory: string, options: Partial<LogOptions> = {}): Promise<Log> {
@@ -178,6 +180,44 @@ describe('appendFile', () => {
     const log = await openLog({ directory: temporaryDirectory(), reserveBytes: 0 })
     await log.close()
     await expect(log.appendFile(['x'])).rejects.toMatchObject({ code: 'ERR_WAL_CLOSED' })
+  })
+})
+
+describe('appendFile on a full disk', () => {
+  /** Uploads on a disk that has no room for one kind of operation: what it rejects with, whether the entry was accepted, and the files that are left. */
+  async function refuse(isRefused: (operation: Operation) => boolean): Promise<{ code: string; isAccepted: boolean; left: string[] }> {
+    const disk = new MemoryDisk()
+    disk.makeDirectory('/log')
+    disk.onOperation = (operation) => {
+      if (isRefused(operation)) throw systemError('ENOSPC', operation.kind, operation.path)
+    }
+    let isAccepted = false
+    const port: UploadPort = {
+      directory: '/log', maxEntryBytes: 1000, lastSequence: () => 0, assertRoom: () => undefined, placed: () => undefined, closing: new AbortController().signal,
+      accept: async () => {
+        isAccepted = true
+        return { sequence: 1, timestamp: 0 }
+      },
+    }
+    const error = await uploadFile(disk, port, ['abc']).catch((reason: unknown) => reason)
+    expect(error).toMatchObject({ name: 'WalError', file: expect.stringContaining('/log/blobs/incoming'), cause: { code: 'ENOSPC' } })
+    disk.onOperation = undefined
+    disk.makeDirectory('/log/blobs/incoming')
+    return { code: (error as { code: string }).code, isAccepted, left: disk.list('/log/blobs/incoming') }
+  }
+
+  test.each<[string, (operation: Operation) => boolean]>([
+    ['a directory', ({ kind }) => kind === 'makeDirectory'],
+    ['the name of the file', ({ kind }) => kind === 'create'],
+    ['its bytes', ({ kind }) => kind === 'write'],
+    ['its second name', ({ kind }) => kind === 'rename'],
+  ])('without room for %s it is refused as any append is, and nothing is left', async (_what, isRefused) => {
+    expect(await refuse(isRefused)).toEqual({ code: 'ERR_WAL_DISK_FULL', isAccepted: false, left: [] })
+  })
+
+  test('what fails after the entry was accepted, and a sync, is no want of room: it may not be repeated as if nothing had been', async () => {
+    expect(await refuse(({ kind, to }) => kind === 'rename' && to === '/log/blobs/0000000000000001.blob')).toMatchObject({ code: 'ERR_WAL_IO', isAccepted: true, left: [expect.any(String)] })
+    expect(await refuse(({ kind }) => kind === 'sync')).toEqual({ code: 'ERR_WAL_IO', isAccepted: false, left: [] })
   })
 })
 

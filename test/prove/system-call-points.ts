@@ -125,6 +125,9 @@ export function legalOutcomes({ thread, fault }: Point, call: TracedCall, root: 
   const isLock = call.path.startsWith(join(root, 'log', 'lock-'))
   // A dead lock is in nobody's way, nor is its temporary name; one's own goes with its socket.
   if (isLock && call.name.startsWith('unlink')) return ['went on']
+  // Before its entry is accepted an upload that finds no room is refused as any append is, and the program repeats it.
+  const isRoomForUpload = call.name === 'mkdir' || (call.path.endsWith('.part') && ['openat', 'pwrite64', 'rename'].includes(call.name))
+  if (thread !== 'writer' && fault.error === NO_ROOM && isRoomForUpload) return ['went on']
   // One thread of the pool and the caller's write uploads, read, and settle what a crash left of uploads: the log goes on.
   if (thread !== 'writer') return ['step refused', 'opening refused']
   if (fault.error === NO_ROOM && !call.name.includes('sync')) return isLock ? ['opening refused'] : ['went on', 'opening refused']
