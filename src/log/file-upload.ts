@@ -54,6 +54,9 @@ export interface UploadPort {
   readonly placed: (bytes: number) => void
 }
 
+/** Reads the entries of a log from a sequence on. */
+export type EntryReading = (fromSequence: number) => AsyncIterable<readonly LogEntry[]>
+
 /** Uploads a file, up to its entry being accepted and the file in its place. See `Log.appendFile`. */
 export async function uploadFile(disk: Disk, port: UploadPort, source: FileSource, options: AppendFileOptions = {}): Promise<FileReceipt> {
   const { metadata, signal } = checkOptions(port, source, options)
@@ -207,10 +210,10 @@ function removeQuietly(disk: Disk, path: string): void {
 }
 
 /**
- * At opening: what a crash left in `incoming/` gets its place if its entry is in the log, else goes. `read` reads entries from a sequence
- * on. Without leftovers, a directory listing; can be interrupted anywhere and done again.
+ * At opening: what a crash left in `incoming/` gets its place if its entry is in the log, else goes; it stays where it is if the entry may be among
+ * those that are damaged. `read` reads entries from a sequence on. Without leftovers, a directory listing; can be interrupted anywhere and done again.
  */
-export async function settleUploads(disk: Disk, directory: string, read: (fromSequence: number) => AsyncIterable<readonly LogEntry[]>): Promise<void> {
+export async function settleUploads(disk: Disk, directory: string, read: EntryReading): Promise<void> {
   const blobs = join(directory, BLOBS)
   const incoming = join(blobs, INCOMING)
   try {
@@ -220,7 +223,7 @@ export async function settleUploads(disk: Disk, directory: string, read: (fromSe
   }
 }
 
-async function settle(disk: Disk, blobs: string, incoming: string, read: (fromSequence: number) => AsyncIterable<readonly LogEntry[]>): Promise<void> {
+async function settle(disk: Disk, blobs: string, incoming: string, read: EntryReading): Promise<void> {
   const names = listQuietly(disk, incoming)
   const waiting = new Map<string, { readonly name: string; readonly fromSequence: number }>()
   for (const name of names) {
@@ -229,7 +232,9 @@ async function settle(disk: Disk, blobs: string, incoming: string, read: (fromSe
     else if (isPartName(name)) disk.remove(join(incoming, name))
   }
   if (waiting.size > 0) {
-    for await (const entries of read(Math.min(...[...waiting.values()].map(({ fromSequence }) => fromSequence)))) {
+    let isAllRead = true
+    const first = Math.min(...[...waiting.values()].map(({ fromSequence }) => fromSequence))
+    for await (const entries of readPastDamage(read, first, () => (isAllRead = false))) {
       for (const { sequence, data } of entries) {
         const found = waiting.get(decodeFileInfo(data)?.uuid ?? '')
         if (found === undefined) continue
@@ -239,9 +244,23 @@ async function settle(disk: Disk, blobs: string, incoming: string, read: (fromSe
     }
     disk.syncDirectory(blobs)
     // What has no entry; and the old name of a file that a power cut left with both: moving it was without effect.
-    for (const name of disk.list(incoming)) if (parseReadyName(name) !== undefined) disk.remove(join(incoming, name))
+    if (isAllRead) for (const name of disk.list(incoming)) if (parseReadyName(name) !== undefined) disk.remove(join(incoming, name))
   }
   if (names.length > 0) disk.syncDirectory(incoming)
+}
+
+/** All that can be read from a sequence on, `passed` being told of what cannot: it is damaged, or has been removed since the reading began. */
+async function* readPastDamage(read: EntryReading, fromSequence: number, passed: () => void): AsyncGenerator<readonly LogEntry[], void, undefined> {
+  for (let from = fromSequence; ;) {
+    try {
+      return yield* read(from)
+    } catch (error) {
+      const { code, lastSequence } = error as WalError
+      if (code !== 'ERR_WAL_CORRUPT' && code !== 'ERR_WAL_TRIMMED') throw error
+      passed()
+      from = Math.max(from, lastSequence!) + 1
+    }
+  }
 }
 
 function listQuietly(disk: Disk, path: string): string[] {

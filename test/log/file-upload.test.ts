@@ -4,8 +4,9 @@ import { createReadStream, mkdirSync, readdirSync, readFileSync, renameSync, rmS
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { uploadFile, type UploadPort } from '../../dist/src/log/file-upload.js'
-import { openLog, readLog, type EntryFile, type FileSource, type Log, type LogOptions } from '../../dist/src/index.js'
+import { nodeDisk } from '../../dist/src/disk/node-disk.js'
+import { settleUploads, uploadFile, type UploadPort } from '../../dist/src/log/file-upload.js'
+import { openLog, readLog, WalError, type EntryFile, type FileSource, type Log, type LogOptions } from '../../dist/src/index.js'
 import { MemoryDisk, systemError, type Operation } from '../model/memory-disk.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
@@ -272,6 +273,46 @@ describe('opening', () => {
     expect(blobsOf(log)).toEqual(['0000000000000002.blob'])
     expect(incomingOf(log)).toEqual(['not mine'])
     expect((await contentOf((await log.get(2))!.file!)).toString()).toBe('found again')
+  })
+
+  test('damage inside a sealed segment does not keep a log with unfinished uploads closed: what lies behind it is found, and nothing is removed', async () => {
+    const directory = temporaryDirectory()
+    const first = await openLog({ directory, reserveBytes: 0, maxSegmentEntries: 4 })
+    for (let number = 0; number < 3; number++) await first.write(`entry ${number}`)
+    await first.appendFile(['in the same segment'])
+    await first.write('to be damaged')
+    await first.appendFile(['in the next one'])
+    const sealed = first.segments().map(({ file }) => file)
+    await first.close()
+    const incoming = join(directory, 'blobs', 'incoming')
+    for (const sequence of [4, 6]) {
+      const { uuid } = JSON.parse(await textOf(directory, sequence)) as { uuid: string }
+      renameSync(join(directory, 'blobs', `000000000000000${sequence}.blob`), join(incoming, `0000000000000001-${uuid}.blob`))
+    }
+    const unknown = `0000000000000001-${'a'.repeat(32)}.blob`
+    writeFileSync(join(incoming, unknown), 'its entry may be the damaged one')
+    for (const [file, text] of [[sealed[0]!, 'entry 1'], [sealed[1]!, 'to be damaged']] as const) {
+      const bytes = readFileSync(file)
+      bytes[bytes.indexOf(text)]! ^= 1
+      rmSync(file)
+      writeFileSync(file, bytes)
+    }
+    const log = await open(directory, { onCorrupt: 'salvage' })
+    expect(blobsOf(log)).toEqual(['0000000000000004.blob', '0000000000000006.blob'])
+    expect(incomingOf(log)).toEqual([unknown])
+  })
+
+  test('nor do entries that retention removes while they are sought', async () => {
+    const directory = temporaryDirectory()
+    mkdirSync(join(directory, 'blobs', 'incoming'), { recursive: true })
+    writeFileSync(join(directory, 'blobs', 'incoming', `0000000000000002-${'a'.repeat(32)}.blob`), '')
+    const reads: number[] = []
+    await settleUploads(nodeDisk, directory, async function* (fromSequence) {
+      reads.push(fromSequence)
+      if (fromSequence < 9) throw new WalError('ERR_WAL_TRIMMED', 'removed', { firstSequence: fromSequence, lastSequence: 8 })
+      yield []
+    })
+    expect(reads).toEqual([2, 9])
   })
 
   async function textOf(directory: string, sequence: number): Promise<string> {
