@@ -5,6 +5,7 @@
  * looked at; no path is ever taken from data. A file that is freed and not used again yet is `{32 hex digits}.spare`.
  */
 
+import { invariant } from '../errors.js'
 import { createUuid, uuidFromHex, uuidToHex } from './uuid.js'
 
 /** 9999-12-31: a stamp has four digits for the year. */
@@ -20,8 +21,9 @@ export interface SegmentName {
   readonly createdMs: number
 }
 
-/** A new name for a creation time in milliseconds since 1970. */
+/** A new name for a creation time in milliseconds since 1970, in the year 9999 at the latest: under a later one nobody would find the segment again. */
 export function createSegmentName(createdMs: number): SegmentName {
+  invariant(createdMs <= MAX_DATE_MS, 'a new segment is begun in the year 9999 at the latest')
   return nameOf(createUuid(createdMs), createdMs)
 }
 
@@ -41,7 +43,8 @@ function nameOf(uuid: Uint8Array, createdMs: number): SegmentName {
 export function parseSegmentName(name: string): SegmentName | undefined {
   const hex = SEGMENT_NAME.exec(name)?.[1]
   if (hex === undefined) return undefined
-  return { name, uuid: uuidFromHex(hex), createdMs: Number.parseInt(hex.slice(0, 12), 16) }
+  const createdMs = Number.parseInt(hex.slice(0, 12), 16)
+  return createdMs > MAX_DATE_MS ? undefined : { name, uuid: uuidFromHex(hex), createdMs }
 }
 
 /** The name that a segment's file has while it is freed and waits to be used again. */

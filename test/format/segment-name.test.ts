@@ -16,6 +16,8 @@ const HOSTILE = [
   GOOD.replace('b1c2', 'c1c2'), GOOD.replace('b1c2', '71c2'), GOOD.replace('0708', '070'), GOOD.replace('0708', '07080'), GOOD.replace('0708', '070g'),
   GOOD.replace('2024', '２０２４'), GOOD.replace('2024', '-024'), GOOD.replace('2024', '+024'), GOOD.replace('.wal', '․wal'),
   '20240203040506-018d6d24-3865-7a0b-b1c2-d3e4f5060708.wal',
+  // Later than 9999.
+  '99991231235959-e677d21fdc007a0bb1c2d3e4f5060708.wal', '99991231235959-ffffffffffff7fff8fffffffffffffff.wal',
 ]
 
 test('a name carries its creation time twice, and parses back', () => {
@@ -31,6 +33,10 @@ test('a name carries its creation time twice, and parses back', () => {
 test('names sort as they were created', () => {
   const names = TIMES.map((ms) => createSegmentName(ms).name)
   expect(names.toSorted()).toEqual(names)
+})
+
+test('no name is made that would be none', () => {
+  expect(() => createSegmentName(253_402_300_800_000)).toThrow(expect.objectContaining({ code: 'ERR_WAL_INVARIANT' }))
 })
 
 test('no two names of one millisecond are the same', () => {

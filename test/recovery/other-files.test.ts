@@ -10,6 +10,7 @@ import { createSegmentName, parseSegmentName } from '../../dist/src/format/segme
 import { encodeSegmentHeader, tailHeader } from '../../dist/src/format/segment-layout.js'
 import { openLog, readLog, repairLog } from '../../dist/src/index.js'
 import { recover } from '../../dist/src/recovery/recover.js'
+import { Tail } from '../../dist/src/segment/tail.js'
 import { flip, frameOf, imageOf, readSequences, SegmentMaker, textOf, upTo } from './made-segments.js'
 
 let root: string
@@ -128,6 +129,44 @@ test('names that are not exactly a segment\'s are not looked at, and left alone'
   expect(await readSequences(directory)).toEqual([1, 2])
   expect(recover(nodeDisk, directory)).toMatchObject({ nextSequence: 3, report: { segments: 1 } })
   for (const name of strangers) expect(readFileSync(join(directory, name), 'utf8')).toBe('not a segment')
+})
+
+const END_OF_TIME = '99991231235959-e677d21fdbff7fff8fffffffffffffff.wal'
+
+test('an empty file with the name of a segment beyond the year 9999 is a stranger: what is acknowledged beside it is found again', async () => {
+  const stranger = '99991231235959-ffffffffffff7fff8fffffffffffffff.wal'
+  writeFileSync(join(directory, stranger), '')
+  for (const next of [1, 2, 3]) {
+    const log = await openLog({ directory })
+    expect((await log.write(textOf(next))).sequence).toBe(next)
+    await log.close()
+  }
+  expect(await readSequences(directory)).toEqual(upTo(3))
+  expect(readFileSync(join(directory, stranger), 'utf8')).toBe('')
+})
+
+test.each<[string, () => void]>([
+  ['an empty file with the last name that there can be', () => writeFileSync(join(directory, END_OF_TIME), '')],
+  ['a last timestamp of the last day that there can be', () => {
+    const tail = Tail.create(nodeDisk, {
+      directory, createdMs: 1_700_000_000_000, firstSequence: 1, previousUuid: new Uint8Array(16), cursors: [], lastTicks: 3_155_378_975_999_999_999n,
+      preallocateBytes: 0, maxBytes: 0,
+    })
+    tail.seal()
+  }],
+])('%s: where no later segment can be named the log fails, and nothing is acknowledged that is not found again', async (_what, make) => {
+  make()
+  const log = await openLog({ directory })
+  let acknowledged = 0
+  const writing = (async () => {
+    for (; acknowledged < 3; acknowledged++) {
+      await log.write(textOf(acknowledged + 1))
+      await log.roll()
+    }
+  })()
+  await expect(writing).rejects.toMatchObject({ code: 'ERR_WAL_FAILED' })
+  await expect(log.close()).rejects.toMatchObject({ code: 'ERR_WAL_FAILED' })
+  expect(await readSequences(directory)).toEqual(upTo(acknowledged))
 })
 
 test('a symbolic link in a segment\'s place is not followed: opening and reading refuse, the target stays', async () => {
