@@ -54,10 +54,9 @@ function insert(ring: Ring, { name, sequence, epoch: given }: Omit<Cursor, 'epoc
   if (index === MAX_CURSORS) throw new WalError('ERR_WAL_TOO_MANY_CONSUMERS', `the log has ${MAX_CURSORS} consumers already`)
   const base = baseOf(index)
   const epoch = given ?? (atomics.load(words, base + CURSOR.epoch) + 1) >>> 0
-  const bytes = Buffer.from(name)
-  nameBytes(ring, base, bytes.length).set(bytes)
-  words[base + CURSOR.nameBytes] = bytes.length
+  // The epoch first: who finds the one of before behind what it has read, has read nothing of this cursor ({@link takeCursor}).
   atomics.store(words, base + CURSOR.epoch, epoch | 0)
+  setName(ring, base, name)
   setPair(ring, base + CURSOR.place, sequence | 0, highWord(sequence, epoch))
   setPair(ring, base + CURSOR.delivered, sequence | 0, Math.floor(sequence / TWO_32))
   setPair(ring, base + CURSOR.durable, 0, 0)
@@ -158,7 +157,21 @@ export function isCurrent(ring: Ring, { base, epochBits: bits }: CursorHold): bo
 
 /** All cursors as they stand now. */
 export function listCursors(ring: Ring): CollectedCursor[] {
-  return usedBases(ring).map((base) => ({ ...readCursor(ring, base), base }))
+  return usedBases(ring).map((base) => takeCursor(ring, base)).filter((cursor) => cursor !== undefined)
+}
+
+/**
+ * A cursor as of one moment; undefined when it has been removed. Another one may be kept there meanwhile: its name must not be taken with the place of the
+ * one before.
+ */
+function takeCursor(ring: Ring, base: number): CollectedCursor | undefined {
+  const { atomics, words } = ring
+  for (;;) {
+    const epoch = atomics.load(words, base + CURSOR.epoch)
+    if (!isUsed(ring, base)) return undefined
+    const cursor = readCursor(ring, base)
+    if (atomics.load(words, base + CURSOR.epoch) === epoch) return { ...cursor, base }
+  }
 }
 
 /** [collect] The cursors for the next trailer; undefined when none has moved since the last time. For the writer. */
@@ -191,13 +204,20 @@ function isUsed(ring: Ring, base: number): boolean {
   return ring.atomics.load(ring.words, base + CURSOR.state) === CURSOR_STATE.used
 }
 
-function nameOf(ring: Ring, base: number): string {
-  // A shared buffer cannot be decoded in place.
-  return Buffer.from(nameBytes(ring, base, ring.words[base + CURSOR.nameBytes]!)).toString()
+/** Word by word: each is a step where every interleaving is run. */
+function setName({ words }: Ring, base: number, name: string): void {
+  const bytes = Buffer.from(name)
+  const padded = new Int32Array(Math.ceil(bytes.length / 4))
+  Buffer.from(padded.buffer).set(bytes)
+  words[base + CURSOR.nameBytes] = bytes.length
+  for (let index = 0; index < padded.length; index++) words[base + CURSOR.name + index] = padded[index]!
 }
 
-function nameBytes({ words }: Ring, base: number, length: number): Uint8Array {
-  return new Uint8Array(words.buffer, words.byteOffset + (base + CURSOR.name) * 4, length)
+function nameOf({ words }: Ring, base: number): string {
+  const length = words[base + CURSOR.nameBytes]!
+  const padded = new Int32Array(Math.ceil(length / 4))
+  for (let index = 0; index < padded.length; index++) padded[index] = words[base + CURSOR.name + index]!
+  return Buffer.from(padded.buffer, 0, length).toString()
 }
 
 function epochBits(epoch: number): number {

@@ -13,8 +13,8 @@ type Code =
   & Pick<SteppingModule<typeof CursorsModule>, 'addCursor' | 'commitCursor' | 'seekCursor' | 'removeCursor' | 'collectCursors' | 'markDurable'>
   & { sleepForCommand(ring: Ring, sequence: number, timeoutMs: number, hasWork: () => Steps<boolean>): Steps<void> }
 
-/** Adding is done at sequence 0, when there is none. */
-type Action = { readonly commit: number } | { readonly seek: number } | 'remove' | 'add'
+/** Adding is done when there is none: at sequence 0, or where no cursor of the first name ever stands. */
+type Action = { readonly commit: number } | { readonly seek: number } | 'remove' | 'add' | 'add another'
 
 /** Who does what, and what may come of it: where the cursor stands at the end, as the writer has it, sequence and epoch. */
 export interface CursorScenario {
@@ -23,6 +23,9 @@ export interface CursorScenario {
 }
 
 const FIRST = 2 ** 32 - 2
+const NAME = 'a'
+const OTHER_NAME = 'b'
+const OTHER_FIRST = FIRST + 100
 
 /** The model of a scenario, over the code of a build. */
 export async function cursorModel(build: string, { threads }: CursorScenario): Promise<Model> {
@@ -38,7 +41,7 @@ export async function cursorModel(build: string, { threads }: CursorScenario): P
   memory.share(ring.slots, (index) => `slot[${index}]`)
   initializeRing(ring, { nextSequence: 1, tickBase: 1, floorTicks: 0, clockZeroNs: 0n, clockZeroTicks: 0 })
   // The low word wraps between two of the commits.
-  const hold = addCursor(ring, 'reader', FIRST)
+  const hold = addCursor(ring, NAME, FIRST)
   collectCursors(ring)
   const all: ModelThread[] = Object.entries(threads).map(([threadName, actions]) => ({ name: threadName, start: () => consumer(code, ring, hold, actions) }))
   all.push({ name: 'W', start: () => writer(code, ring) })
@@ -53,7 +56,8 @@ function* consumer(code: Code, ring: Ring, first: CursorHold, actions: readonly 
   for (const [at, action] of actions.entries()) {
     yield note(JSON.stringify({ at, hold }), at)
     if (action === 'remove') yield* code.removeCursor(ring, hold.base)
-    else if (action === 'add') hold = yield* code.addCursor(ring, 'reader', FIRST)
+    else if (action === 'add') hold = yield* code.addCursor(ring, NAME, FIRST)
+    else if (action === 'add another') hold = yield* code.addCursor(ring, OTHER_NAME, OTHER_FIRST)
     else if ('commit' in action) yield* code.commitCursor(ring, hold, FIRST + action.commit)
     else hold = yield* code.seekCursor(ring, hold.base, FIRST + action.seek)
   }
@@ -65,6 +69,9 @@ function* writer(code: Code, ring: Ring): Steps<void> {
     yield note(taken, 0, true)
     const cursors = yield* code.collectCursors(ring)
     if (cursors !== undefined) {
+      for (const { name, sequence } of cursors) {
+        if ((name === OTHER_NAME) !== (sequence === OTHER_FIRST)) throw new Error(`${name} was collected where another cursor stood: ${sequence - FIRST}`)
+      }
       for (const cursor of cursors) yield* code.markDurable(ring, cursor)
       taken = cursors.map(({ sequence, epoch }) => `${sequence - FIRST}/${epoch}`).join() || 'none'
       continue
@@ -94,5 +101,6 @@ export const CURSOR_MODELS: { readonly [name: string]: CursorScenario } = {
   'a seek beside two threads that commit': { threads: { A: [{ commit: 3 }], B: [{ commit: 2 }], S: [{ seek: 1 }] }, legal: ['1/2'] },
   'a removal beside a commit': { threads: { A: [{ commit: 3 }], S: ['remove'] }, legal: ['none'] },
   'a removal, and another cursor of that name, beside a commit': { threads: { A: [{ commit: 3 }], S: ['remove', 'add'] }, legal: ['0/3'] },
+  'a removal, and a cursor of another name in its place, beside a commit': { threads: { A: [{ commit: 3 }], S: ['remove', 'add another'] }, legal: ['100/3'] },
   'two seeks beside a commit': { threads: { A: [{ commit: 3 }], S: [{ seek: 5 }, { seek: 1 }] }, legal: ['1/3'] },
 }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { MAX_CURSORS } from '../../dist/src/format/trailer-layout.js'
 import {
-  addCursor, commitCursor, holdCursor, initializeCursors, listCursors, readCursor, removeCursor, seekCursor,
+  addCursor, collectCursors, commitCursor, findCursor, holdCursor, initializeCursors, listCursors, readCursor, removeCursor, seekCursor,
 } from '../../dist/src/ring/cursors.js'
 import { allocateRing, openRing } from '../../dist/src/ring/ring.js'
 import { CURSOR, WORD } from '../../dist/src/ring/ring-layout.js'
@@ -34,4 +34,24 @@ test('a commit that sees half of a seek looks again, before it says that the cur
   expect([looks, readCursor(ring, base)]).toEqual([2, { name: 'reader', sequence: 7, epoch: 3 }])
   seekCursor(ring, base, 6)
   expect(commitCursor(ring, hold, 8)).toBe(false)
+})
+
+test('what the writer collects beside a removal, and another cursor in its place, is one of the two, where that stood', () => {
+  const found = new Set<string>()
+  for (let stop = 0, isOver = false; !isOver; stop++) {
+    const ring = openRing(allocateRing(4096, 16, 1000))
+    initializeCursors(ring, [{ name: 'before', sequence: 1000, epoch: 3 }])
+    seekCursor(ring, findCursor(ring, 'before')!, 1000)
+    let step = 0
+    const load = (_words: Int32Array, index: number): number => {
+      if (step++ === stop) {
+        removeCursor(ring, findCursor(ring, 'before')!)
+        addCursor(ring, 'a later one', 7)
+      }
+      return ring.atomics.load(ring.words, index)
+    }
+    found.add(JSON.stringify(collectCursors({ ...ring, atomics: { ...ring.atomics, load } })?.map(({ name, sequence, epoch }) => [name, sequence, epoch])))
+    isOver = step <= stop
+  }
+  expect([...found].sort()).toEqual(['[["a later one",7,6]]', '[["before",1000,4]]'])
 })

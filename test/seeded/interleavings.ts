@@ -259,6 +259,14 @@ const CURSOR_MUTATIONS: { readonly [name: string]: Mutation } = {
       { file: 'ring/cursors.js', within: 'insert', from: '(atomics.load(words, base + CURSOR.epoch) + 1) >>> 0', to: 'atomics.load(words, base + CURSOR.epoch) >>> 0' },
     ],
   },
+  'a name is taken without another look at the epoch': {
+    model: 'a removal, and a cursor of another name in its place, beside a commit', shows: /was collected where another cursor stood/,
+    patches: [{ file: 'ring/cursors.js', within: 'takeCursor', from: 'if (atomics.load(words, base + CURSOR.epoch) === epoch)', to: '' }],
+  },
+  'a new cursor gets its name before its epoch': {
+    model: 'a removal, and a cursor of another name in its place, beside a commit', shows: /was collected where another cursor stood/,
+    patches: [{ file: 'ring/cursors.js', within: 'insert', from: /(atomics\.store\(words, base \+ CURSOR\.epoch[^;]*;)\s*(setName\([^;]*;)/, to: '$2 $1' }],
+  },
   'places are told durable without their epoch': {
     model: 'a seek beside a commit', shows: /told durable|legal/,
     patches: [{ file: 'ring/cursors.js', within: 'markDurable', from: 'highWord(sequence, epoch)', to: 'highWord(sequence, 1)' }],
