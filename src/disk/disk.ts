@@ -44,7 +44,10 @@ export interface DiskFile {
 
 /** Reading and changing one directory tree. Paths are absolute; links in the last component are never followed. */
 export interface Disk {
-  /** Creates the directory and its parents (mode 0700) and syncs every parent that got a new entry. Existing ones are fine. */
+  /**
+   * Creates the directory and its parents (mode 0700) and syncs every parent that got a new entry. Existing ones are fine; of the deepest one the parent is
+   * synced too, where it can be.
+   */
   makeDirectory(path: string): void
   /** Names in the directory, in no order. */
   list(path: string): string[]

@@ -16,10 +16,13 @@ const MAX_VECTORS = 1024
 export const nodeDisk: Disk = {
   makeDirectory(path) {
     const missing: string[] = []
-    for (let at = path; !isDirectory(at); at = dirname(at)) {
-      missing.push(at)
-      if (dirname(at) === at) break
+    let found = path
+    for (; !isDirectory(found); found = dirname(found)) {
+      missing.push(found)
+      if (dirname(found) === found) break
     }
+    // Whoever made it may have been killed before its name was durable.
+    syncIfPossible(dirname(found))
     for (const at of missing.reverse()) {
       makeOne(at)
       syncDirectory(dirname(at))
@@ -69,6 +72,15 @@ function syncDirectory(path: string): void {
     fsyncSync(fd)
   } finally {
     closeSync(fd)
+  }
+}
+
+/** For a directory that may be somebody else's, not to be opened by this process, or in a file system that syncs none. */
+function syncIfPossible(path: string): void {
+  try {
+    syncDirectory(path)
+  } catch (error) {
+    if (!['EACCES', 'EPERM', 'EINVAL'].includes((error as NodeJS.ErrnoException).code!)) throw error
   }
 }
 
