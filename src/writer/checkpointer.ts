@@ -63,14 +63,11 @@ export class Checkpointer {
     const ticket = pendingTicket(this.#ring, 'checkpoint')
     if (ticket === undefined && nowMs < this.dueMs) return
     if (ticket !== undefined) this.#cursors.look()
-    this.#blobs.refresh()
     if (this.#removeOne(false, secure)) {
       // There may be more, and what is left has to be looked at again.
       this.#dueMs = 0
       return
     }
-    // After their segments: what a crash leaves in between goes the next time.
-    this.#blobs.removeBelow(this.#store.oldestFirst ?? this.#tailFirst())
     this.#dueMs = nowMs + this.#options.retention.cleanupIntervalMs
     this.#consumers = this.#cursors.cursors.length
     if (ticket !== undefined) serve(this.#ring, 'checkpoint', ticket)
@@ -93,11 +90,22 @@ export class Checkpointer {
   }
 
   #removeOne(isDiskFull: boolean, secure: () => void): boolean {
+    this.#blobs.refresh()
+    // What a crash left of segments that are gone, or what came to its place behind their removal.
+    this.#removeBlobs()
     if (this.#plan(isDiskFull).remove > 0) secure()
     const { remove, isOver } = this.#plan(isDiskFull)
-    if (remove > 0) this.#store.removeOldest(!isDiskFull && this.#isLeftByReaders && this.#hasRoomForSpare)
-    else this.#space.noteOver(isOver && this.#options.retention.whenOver === 'refuse' && this.#cursors.committed !== undefined)
+    if (remove > 0) {
+      this.#store.removeOldest(!isDiskFull && this.#isLeftByReaders && this.#hasRoomForSpare)
+      // After their segment, which is gone for good, and before the next is looked at: they must not count against that.
+      this.#removeBlobs()
+    } else this.#space.noteOver(isOver && this.#options.retention.whenOver === 'refuse' && this.#cursors.committed !== undefined)
     return remove > 0
+  }
+
+  /** Removes the blobs whose segments are gone. */
+  #removeBlobs(): void {
+    this.#blobs.removeBelow(this.#store.oldestFirst ?? this.#tailFirst())
   }
 
   #plan(isDiskFull: boolean): RetentionPlan {

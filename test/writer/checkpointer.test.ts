@@ -1,9 +1,11 @@
-/** How room is made on a full disk, on a disk in memory. */
+/** What checkpoints free, and how room is made on a full disk, on a disk in memory. */
 
+import { dirname } from 'node:path'
 import { expect, test } from 'vitest'
 import { createSegmentName } from '../../dist/src/format/segment-name.js'
 import type { RecoveredSegment } from '../../dist/src/recovery/recover.js'
 import { allocateRing, initializeRing, openRing } from '../../dist/src/ring/ring.js'
+import { blobName } from '../../dist/src/segment/blob-name.js'
 import { BlobKeeper } from '../../dist/src/writer/blob-keeper.js'
 import { Checkpointer } from '../../dist/src/writer/checkpointer.js'
 import { CursorKeeper } from '../../dist/src/writer/cursor-keeper.js'
@@ -17,8 +19,8 @@ const OPTIONS = {
   retention: { maxBytes: 2 ** 40, maxAgeMs: Infinity, maxSegments: 1000, keepConsumed: true, whenOver: 'drop-oldest', cleanupIntervalMs: 1000 },
 } as const
 
-/** A log of two sealed segments of that size, which may go when the disk is full. */
-function full(bytes = 1000): { readonly disk: MemoryDisk; readonly checkpointer: Checkpointer; readonly store: SegmentStore } {
+/** A log of two sealed segments of that size, which may go when the disk is full, or the limit is exceeded. */
+function full(bytes = 1000, maxBytes = 2 ** 40): { readonly disk: MemoryDisk; readonly checkpointer: Checkpointer; readonly store: SegmentStore } {
   const disk = new MemoryDisk()
   disk.makeDirectory('/log')
   const segments = [1, 2].map((number): RecoveredSegment => {
@@ -31,8 +33,19 @@ function full(bytes = 1000): { readonly disk: MemoryDisk; readonly checkpointer:
   initializeRing(ring, { nextSequence: 30, tickBase: 1, floorTicks: 0, clockZeroNs: 0n, clockZeroTicks: 0 })
   const store = new SegmentStore(disk, '/log', segments, { spareBytes: OPTIONS.maxSegmentBytes, maxSegmentAgeMs: OPTIONS.maxSegmentAgeMs })
   const space = new DiskSpace(ring, disk, '/log', 0)
-  const checkpointer = new Checkpointer(ring, OPTIONS, store, new CursorKeeper(ring, []), space, new BlobKeeper(disk, '/log', 29), () => 30)
+  const options = { ...OPTIONS, retention: { ...OPTIONS.retention, maxBytes } }
+  const checkpointer = new Checkpointer(ring, options, store, new CursorKeeper(ring, []), space, new BlobKeeper(disk, '/log', 29), () => 30)
   return { disk, checkpointer, store }
+}
+
+/** Uploads of that size, by the sequences of their entries. */
+function upload(disk: MemoryDisk, bytes: number, ...sequences: number[]): void {
+  disk.makeDirectory('/log/blobs')
+  for (const sequence of sequences) {
+    const file = disk.create(`/log/blobs/${blobName(sequence)}`)
+    file.write([Buffer.alloc(bytes)], 0)
+    file.close()
+  }
 }
 
 test('on a full disk the oldest segment goes, cursors first, one at a time, until none is left that may go', () => {
@@ -60,4 +73,30 @@ test('what is kept to be used again goes before any segment', () => {
   expect([store.spareBytes, disk.list('/log').length]).toEqual([OPTIONS.maxSegmentBytes, 2])
   expect(checkpointer.makeRoom(() => undefined)).toBe(true)
   expect([store.spareBytes, store.count, disk.list('/log').length]).toEqual([0, 1, 1])
+})
+
+test('uploads go right after their segment, and no longer count: only what is over the limit is removed', () => {
+  // Two segments, the tail, a spare, and room for two uploads of the three.
+  const { disk, checkpointer, store } = full(1000, 2 * 65_536 + 2000 + 2 * 100_000)
+  upload(disk, 100_000, 12, 25, 30)
+  const from = disk.operations.length
+  for (let step = 0; step < 3; step++) checkpointer.step(step, () => undefined)
+  expect([store.count, disk.list('/log/blobs')]).toEqual([1, [blobName(25), blobName(30)]])
+  expect(disk.operations.slice(from).map(({ kind, path }) => `${kind} ${dirname(path)}`)).toEqual([
+    'remove /log', 'syncDirectory /', 'remove /log/blobs', 'syncDirectory /log',
+  ])
+})
+
+test('uploads whose segments have gone are removed before anything else is, and count for nothing', () => {
+  const { disk, checkpointer, store } = full(1000, 2 * 65_536 + 2000 + 100_000)
+  upload(disk, 100_000, 5, 9, 30)
+  checkpointer.step(0, () => undefined)
+  expect([store.count, disk.list('/log/blobs')]).toEqual([2, [blobName(30)]])
+})
+
+test('on a full disk uploads go with their segments, at once', () => {
+  const { disk, checkpointer } = full()
+  upload(disk, 1000, 12, 25)
+  expect(checkpointer.makeRoom(() => undefined)).toBe(true)
+  expect(disk.list('/log/blobs')).toEqual([blobName(25)])
 })
