@@ -50,7 +50,8 @@ export class Checkpointer {
   get #isOldestConsumed(): boolean {
     const { committed } = this.#cursors
     const { oldestLast } = this.#store
-    return !this.#options.retention.keepConsumed && committed !== undefined && oldestLast !== undefined && oldestLast <= committed
+    // What is kept although it is consumed goes when it is what the limit waits for.
+    return (!this.#options.retention.keepConsumed || this.#space.isOver) && committed !== undefined && oldestLast !== undefined && oldestLast <= committed
   }
 
   /** A segment was sealed: there is one more that may be too many. */

@@ -45,6 +45,11 @@ export class DiskSpace {
     return this.#isFull
   }
 
+  /** Whether the log was found to take more than its limit, and nothing may go. */
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
   /** Whether the disk was found full a moment ago: too early for another try. */
   get isWaiting(): boolean {
     return performance.now() < this.#retryAtMs && this.#isFull

@@ -153,8 +153,8 @@ describe('with consumers a segment', () => {
 })
 
 describe('at its limit, behind a consumer', () => {
-  test('the log refuses, and goes on by itself as soon as the consumer commits', async () => {
-    const log = await open({ whenFull: 'throw', retention: { ...SELDOM, maxBytes: 400 * KIB } })
+  test.each([false, true])('the log refuses, and goes on by itself as soon as the consumer commits, with keepConsumed: %s', async (keepConsumed) => {
+    const log = await open({ whenFull: 'throw', retention: { ...SELDOM, maxBytes: 400 * KIB, keepConsumed } })
     addConsumer(log, 'slow')
     await fillToLimit(log)
     const last = log.lastSequence
