@@ -24,11 +24,13 @@ const PACE_MS = 5
 /** The pace of one writer. */
 export class Pace {
   readonly #ring: Ring
+  readonly #lingerMs: number
   #batchMs = 0
   #waitedMs = 0
 
-  constructor(ring: Ring) {
+  constructor(ring: Ring, lingerMs: number) {
     this.#ring = ring
+    this.#lingerMs = lingerMs
   }
 
   /** A batch is done. */
@@ -47,6 +49,12 @@ export class Pace {
     if (leftMs <= 0 || (this.#waitedMs >= this.#batchMs && !isPublished(this.#ring, sequence))) return
     const hasWork = (): boolean => hasCommand() || hasBacklog(this.#ring)
     if (!hasWork()) sleepForCommand(this.#ring, sequence, leftMs, hasWork)
+  }
+
+  /** With `lingerMs`, a batch that has begun waits that long for more, unless it is to be flushed. */
+  linger(sequence: number, hasCommand: () => boolean): void {
+    if (this.#lingerMs === 0 || !isPublished(this.#ring, sequence) || hasCommand()) return
+    sleepForCommand(this.#ring, sequence, this.#lingerMs, hasCommand)
   }
 
   /** Whether the sequence is published within a moment. */

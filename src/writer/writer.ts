@@ -71,7 +71,7 @@ export class Writer {
     this.#options = options
     this.#dead = new DeadProducers(ring, isDead)
     this.#point = { sequence: recovered.nextSequence, position: 0 }
-    this.#pace = new Pace(ring)
+    this.#pace = new Pace(ring, options.lingerMs)
     this.#cursors = new CursorKeeper(ring, recovered.cursors)
     this.#store = new SegmentStore(disk, directory, recovered.segments, { spareBytes: maxSegmentBytes, maxSegmentAgeMs })
     const blobKib = (): number => ring.atomics.load(ring.words, WORD.blobKib)
@@ -99,7 +99,7 @@ export class Writer {
 
   /** Writes one batch if there is one, obeys, does what is due; never sleeps but for `lingerMs`. False: there was nothing to write, and the log is open. */
   step(): boolean {
-    this.#linger()
+    if (this.#pending === undefined) this.#pace.linger(this.#point.sequence, () => this.#hasCommand())
     const batch = this.#nextBatch()
     if (batch !== undefined) this.#pending = this.#withRoom(() => this.#commit(batch)) ? undefined : batch
     const nowMs = performance.now()
@@ -137,13 +137,6 @@ export class Writer {
 
   get #isClosing(): boolean {
     return this.#ring.atomics.load(this.#ring.words, WORD.closeWanted) !== 0
-  }
-
-  /** With `lingerMs`, a batch that has begun waits that long for more, unless it is to be flushed. */
-  #linger(): void {
-    const { lingerMs } = this.#options
-    if (lingerMs === 0 || this.#pending !== undefined || !isPublished(this.#ring, this.#point.sequence) || this.#hasCommand()) return
-    sleepForCommand(this.#ring, this.#point.sequence, lingerMs, () => this.#hasCommand())
   }
 
   /** What dead producers hold of the head, once proved. */
