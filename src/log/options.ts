@@ -75,7 +75,7 @@ export interface LogOptions {
 export interface LogRetention {
   /**
    * Bytes that the log may take on disk, freed segments and uploaded files included, `reserveBytes` not, from 64 KiB. Default: half of what the
-   * file system has for it at opening.
+   * file system has for it at opening, or later, if that is more.
    */
   readonly maxBytes?: number
   /** Since the last entry of a segment. Counted, not read off a clock: a wrong one deletes nothing early. Default 7 days. */

@@ -13,12 +13,14 @@ import type { CursorKeeper } from './cursor-keeper.js'
 import type { DiskSpace } from './disk-space.js'
 import { planRetention, type RetentionPlan } from './retention.js'
 import type { SegmentStore } from './segment-store.js'
+import type { SizeLimit } from './size-limit.js'
 import type { WriterOptions } from './writer-options.js'
 
 /** The checkpoints of one log. */
 export class Checkpointer {
   readonly #ring: Ring
   readonly #options: WriterOptions
+  readonly #limit: SizeLimit
   readonly #store: SegmentStore
   readonly #cursors: CursorKeeper
   readonly #space: DiskSpace
@@ -31,10 +33,12 @@ export class Checkpointer {
 
   /** `tailFirst`: the first sequence of the tail, or of the one that will come. */
   constructor(
-    ring: Ring, options: WriterOptions, store: SegmentStore, cursors: CursorKeeper, space: DiskSpace, blobs: BlobKeeper, tailFirst: () => number,
+    ring: Ring, options: WriterOptions, limit: SizeLimit, store: SegmentStore, cursors: CursorKeeper, space: DiskSpace, blobs: BlobKeeper,
+    tailFirst: () => number,
   ) {
     this.#ring = ring
     this.#options = options
+    this.#limit = limit
     this.#store = store
     this.#cursors = cursors
     this.#space = space
@@ -69,7 +73,8 @@ export class Checkpointer {
       this.#dueMs = 0
       return
     }
-    this.#dueMs = nowMs + this.#options.retention.cleanupIntervalMs
+    const { cleanupIntervalMs } = this.#options.retention
+    this.#dueMs = nowMs + (this.#space.isOver ? Math.min(cleanupIntervalMs, this.#limit.patienceMs) : cleanupIntervalMs)
     this.#consumers = this.#cursors.cursors.length
     if (ticket !== undefined) serve(this.#ring, 'checkpoint', ticket)
   }
@@ -94,6 +99,7 @@ export class Checkpointer {
     this.#blobs.refresh()
     // What a crash left of segments that are gone, or what came to its place behind their removal.
     this.#removeBlobs()
+    this.#limit.look(this.#bytes + this.#space.reservedBytes)
     if (this.#plan(isDiskFull).remove > 0) secure()
     const { remove, isOver } = this.#plan(isDiskFull)
     if (remove > 0) {
@@ -110,7 +116,8 @@ export class Checkpointer {
   }
 
   #plan(isDiskFull: boolean): RetentionPlan {
-    const { retention, maxSegmentBytes } = this.#options
+    const { retention } = this.#options
+    const { maxBytes, maxSegmentBytes } = this.#limit
     let blobBytes = 0
     const segments = this.#store.retained.map((segment) => {
       const upTo = this.#blobs.bytesUpTo(segment.lastSequence)
@@ -120,13 +127,18 @@ export class Checkpointer {
     })
     // The tail at its full size, and a spare, which the next tail is made of.
     const otherBytes = 2 * maxSegmentBytes + this.#blobs.bytesUpTo(Infinity) - blobBytes
-    return planRetention({ segments, otherBytes, committed: this.#cursors.committed, isDiskFull }, retention)
+    return planRetention({ segments, otherBytes, committed: this.#cursors.committed, isDiskFull }, { ...retention, maxBytes })
   }
 
   /** Whether the oldest segment may stay on the disk as a spare. */
   get #hasRoomForSpare(): boolean {
-    const { retention: { maxBytes }, maxSegmentBytes } = this.#options
-    return this.#store.bytes + this.#store.spareBytes + maxSegmentBytes + this.#blobs.bytesUpTo(Infinity) <= maxBytes
+    const { maxBytes, maxSegmentBytes } = this.#limit
+    return this.#bytes + maxSegmentBytes <= maxBytes
+  }
+
+  /** What the log takes but for its tail. */
+  get #bytes(): number {
+    return this.#store.bytes + this.#store.spareBytes + this.#blobs.bytesUpTo(Infinity)
   }
 
   /** Whether no reader of this log is in the oldest segment. */

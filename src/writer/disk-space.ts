@@ -40,6 +40,11 @@ export class DiskSpace {
     this.#isReserved = (reserveSize(disk, directory) ?? 0) === reserveBytes
   }
 
+  /** Bytes of the reserve as it stands. */
+  get reservedBytes(): number {
+    return this.#isReserved ? this.#reserveBytes : 0
+  }
+
   /** Whether the disk was found full, and is not known to have room again. */
   get isFull(): boolean {
     return this.#isFull

@@ -2,7 +2,7 @@
 
 /** What is kept, and what happens where that is not enough. All validated by the caller. */
 export interface RetentionOptions {
-  /** Bytes that the log may take on disk, blobs included; undefined: half of what the file system has for it when the log is opened. */
+  /** Bytes that the log may take on disk, blobs included; undefined: half of what the file system has for it. */
   readonly maxBytes: number | undefined
   readonly maxAgeMs: number
   readonly maxSegments: number

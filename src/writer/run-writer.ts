@@ -13,19 +13,16 @@ import { failLog } from '../ring/life.js'
 import { initializeRing, openRing, type RingHandle } from '../ring/ring.js'
 import { WORD } from '../ring/ring-layout.js'
 import { removeReserve } from './disk-space.js'
-import type { WriterOptions, WriterRequest } from './writer-options.js'
+import type { WriterOptions } from './writer-options.js'
 import { Writer } from './writer.js'
 
-/** The part of a file system that a log takes at most, unless it is told. */
-const DEFAULT_SHARE = 1 / 2
 /** The part of a file system that the reserve takes at most. */
 const RESERVE_SHARE = 1 / 4
-const MIN_SEGMENT_BYTES = 4096
 
 /** What the thread is started with. */
 export interface WriterStart {
   readonly handle: RingHandle
-  readonly options: WriterRequest
+  readonly options: WriterOptions
 }
 
 /** The one message that the thread sends: how opening went. */
@@ -50,7 +47,7 @@ export async function runWriter(start: WriterStart, reply: (message: WriterReply
     ring.atomics.store(ring.words, WORD.writerStartLow, startLow)
     ring.atomics.store(ring.words, WORD.writerStartHigh, startHigh)
     ring.atomics.store(ring.words, WORD.writerThread, thread)
-    writer = new Writer(ring, nodeDisk, withLimits(nodeDisk, options, recovered), recovered, absoluteTicks(clock.floorTicks, clock.tickBase), isThreadDead)
+    writer = new Writer(ring, nodeDisk, withReserve(nodeDisk, options), recovered, absoluteTicks(clock.floorTicks, clock.tickBase), isThreadDead)
     reply({ kind: 'ready', recovery: { ...recovered.report, durationMs: performance.now() - startMs } })
   } catch (error) {
     await lock?.release()
@@ -66,7 +63,7 @@ export async function runWriter(start: WriterStart, reply: (message: WriterReply
 }
 
 /** Recovery needs room for an index at most; on a full disk the reserve is given up for it, and where that is not enough, it waits. */
-function recoverWithRoom(disk: Disk, { directory, salvages }: WriterRequest): Recovered {
+function recoverWithRoom(disk: Disk, { directory, salvages }: WriterOptions): Recovered {
   try {
     return recover(disk, directory, salvages)
   } catch (error) {
@@ -76,17 +73,8 @@ function recoverWithRoom(disk: Disk, { directory, salvages }: WriterRequest): Re
   }
 }
 
-/** The default limit: half of what the file system has for this log. And no segment takes more than a quarter of the limit. */
-function withLimits(disk: Disk, options: WriterRequest, recovered: Recovered): WriterOptions {
-  const { directory, retention, maxSegmentBytes, preallocateBytes, reserveBytes } = options
-  const { freeBytes, totalBytes } = disk.space(directory)
-  const maxBytes = retention.maxBytes ?? Math.floor((freeBytes + recovered.report.bytes) * DEFAULT_SHARE)
-  const segmentBytes = Math.max(MIN_SEGMENT_BYTES, Math.min(maxSegmentBytes, Math.floor(maxBytes / 4)))
-  return {
-    ...options,
-    maxSegmentBytes: segmentBytes,
-    preallocateBytes: Math.min(preallocateBytes, segmentBytes),
-    reserveBytes: Math.min(reserveBytes, Math.floor(totalBytes * RESERVE_SHARE)),
-    retention: { ...retention, maxBytes },
-  }
+/** No reserve takes more than its part of the file system. */
+function withReserve(disk: Disk, options: WriterOptions): WriterOptions {
+  const { totalBytes } = disk.space(options.directory)
+  return { ...options, reserveBytes: Math.min(options.reserveBytes, Math.floor(totalBytes * RESERVE_SHARE)) }
 }

@@ -39,7 +39,7 @@ interface StoredSegment extends RecoveredSegment {
 export class SegmentStore {
   readonly #disk: Disk
   readonly #directory: string
-  readonly #spareBytes: number
+  readonly #spareBytes: () => number
   #segments: StoredSegment[]
   #spares: TailSpare[] = []
   /** The store's time at opening. */
@@ -47,8 +47,8 @@ export class SegmentStore {
   readonly #openedMs = performance.now()
   bytes: number
 
-  /** Freed segments of about `spareBytes` and more are worth recycling. */
-  constructor(disk: Disk, directory: string, recovered: readonly RecoveredSegment[], options: { readonly spareBytes: number; readonly maxSegmentAgeMs: number }) {
+  /** Freed segments of about as many bytes as `spareBytes` tells are worth recycling. */
+  constructor(disk: Disk, directory: string, recovered: readonly RecoveredSegment[], options: { readonly spareBytes: () => number; readonly maxSegmentAgeMs: number }) {
     this.#disk = disk
     this.#directory = directory
     this.#spareBytes = options.spareBytes
@@ -106,7 +106,8 @@ export class SegmentStore {
   /** Removes the oldest segment; durable when it returns. With `mayRecycle` its blocks may be written to again. */
   removeOldest(mayRecycle: boolean): void {
     const segment = this.#segments[0]!
-    const isWorthIt = segment.bytes >= this.#spareBytes / 2 && segment.bytes <= 2 * this.#spareBytes
+    const spareBytes = this.#spareBytes()
+    const isWorthIt = segment.bytes >= spareBytes / 2 && segment.bytes <= 2 * spareBytes
     const spare = mayRecycle && isWorthIt && segment.isOwn && this.#spares.length < MAX_SPARES ? join(this.#directory, spareName(segment.name)) : undefined
     if (spare === undefined) this.#disk.remove(segment.path)
     else this.#disk.rename(segment.path, spare)

@@ -9,6 +9,7 @@ import type { Recovered } from '../recovery/recover.js'
 import { EMPTY_SEGMENT_BYTES, Tail } from '../segment/tail.js'
 import type { CursorKeeper } from './cursor-keeper.js'
 import type { SegmentStore } from './segment-store.js'
+import type { SizeLimit } from './size-limit.js'
 import type { WriterOptions } from './writer-options.js'
 
 /** What a batch needs of a segment. */
@@ -22,6 +23,7 @@ export interface Need {
 export class TailKeeper {
   readonly #disk: Disk
   readonly #options: WriterOptions
+  readonly #limit: SizeLimit
   readonly #cursors: CursorKeeper
   readonly #store: SegmentStore
   readonly #blobKib: () => number
@@ -35,10 +37,12 @@ export class TailKeeper {
 
   /** `blobKib`: KiB uploaded so far, modulo 2^32. */
   constructor(
-    disk: Disk, options: WriterOptions, recovered: Recovered, lastTicks: bigint, cursors: CursorKeeper, store: SegmentStore, blobKib: () => number,
+    disk: Disk, options: WriterOptions, limit: SizeLimit, recovered: Recovered, lastTicks: bigint, cursors: CursorKeeper, store: SegmentStore,
+    blobKib: () => number,
   ) {
     this.#disk = disk
     this.#options = options
+    this.#limit = limit
     this.#cursors = cursors
     this.#store = store
     this.#blobKib = blobKib
@@ -69,7 +73,7 @@ export class TailKeeper {
 
   /** Bytes of frames that a segment takes behind `endOffset`: less the batch's trailer, a closing mark, and the index at the end. */
   #roomIn(endOffset: number): number {
-    const { maxSegmentBytes } = this.#options
+    const { maxSegmentBytes } = this.#limit
     return maxSegmentBytes - endOffset - this.#cursors.bytes - 2 * TRAILER_BYTES - largestIndexBytes(maxSegmentBytes)
   }
 
@@ -88,7 +92,7 @@ export class TailKeeper {
   /** Whether as many bytes were uploaded beside the tail as a segment holds: the sooner it is sealed, the sooner they can go. */
   get isHeavy(): boolean {
     const uploaded = ((this.#blobKib() - this.#bornBlobKib) >>> 0) * 1024
-    return this.hasEntries && uploaded >= this.#options.maxSegmentBytes
+    return this.hasEntries && uploaded >= this.#limit.maxSegmentBytes
   }
 
   /** Whether not even a trailer fits any more. */
@@ -115,7 +119,7 @@ export class TailKeeper {
       cursors: this.#cursors.cursors,
       lastTicks: this.lastTicks,
       preallocateBytes: this.#options.preallocateBytes,
-      maxBytes: this.#options.maxSegmentBytes,
+      maxBytes: this.#limit.maxSegmentBytes,
     }, this.#store.takeSpare())
     this.#lastCreatedMs = createdMs
     this.#bornMs = nowMs

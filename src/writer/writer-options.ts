@@ -20,8 +20,5 @@ export interface WriterOptions {
   readonly reserveBytes: number
   /** Damage is given up, not refused. */
   readonly salvages: boolean
-  readonly retention: RetentionOptions & { readonly maxBytes: number }
+  readonly retention: RetentionOptions
 }
-
-/** {@link WriterOptions} before the log's directory is known: the limit may be a share of its file system. */
-export type WriterRequest = Omit<WriterOptions, 'retention'> & { readonly retention: RetentionOptions }

@@ -29,6 +29,7 @@ import { CursorKeeper } from './cursor-keeper.js'
 import { DiskSpace } from './disk-space.js'
 import { Pace } from './pace.js'
 import { SegmentStore } from './segment-store.js'
+import { SizeLimit } from './size-limit.js'
 import { TailKeeper } from './tail-keeper.js'
 import type { WriterOptions } from './writer-options.js'
 
@@ -66,21 +67,22 @@ export class Writer {
   #ended = false
 
   constructor(ring: Ring, disk: Disk, options: WriterOptions, recovered: Recovered, lastTicks: bigint, isDead: DeathProof) {
-    const { directory, maxSegmentBytes, maxSegmentAgeMs, reserveBytes } = options
+    const { directory, maxSegmentAgeMs, reserveBytes } = options
+    const limit = new SizeLimit(disk, options, recovered.report.bytes)
     this.#ring = ring
     this.#options = options
     this.#dead = new DeadProducers(ring, isDead)
     this.#point = { sequence: recovered.nextSequence, position: 0 }
     this.#pace = new Pace(ring, options.lingerMs)
     this.#cursors = new CursorKeeper(ring, recovered.cursors)
-    this.#store = new SegmentStore(disk, directory, recovered.segments, { spareBytes: maxSegmentBytes, maxSegmentAgeMs })
+    this.#store = new SegmentStore(disk, directory, recovered.segments, { spareBytes: () => limit.maxSegmentBytes, maxSegmentAgeMs })
     const blobKib = (): number => ring.atomics.load(ring.words, WORD.blobKib)
-    this.#tails = new TailKeeper(disk, options, recovered, lastTicks, this.#cursors, this.#store, blobKib)
+    this.#tails = new TailKeeper(disk, options, limit, recovered, lastTicks, this.#cursors, this.#store, blobKib)
     this.#space = new DiskSpace(ring, disk, directory, reserveBytes)
     this.#written = this.#durable = recovered.nextSequence - 1
     const blobs = new BlobKeeper(disk, directory, this.#written)
     this.#checkpointer = new Checkpointer(
-      ring, options, this.#store, this.#cursors, this.#space, blobs, () => this.#tails.tail?.firstSequence ?? this.#written + 1,
+      ring, options, limit, this.#store, this.#cursors, this.#space, blobs, () => this.#tails.tail?.firstSequence ?? this.#written + 1,
     )
     this.#space.look(() => this.#checkpointer.mayMakeRoom)
   }

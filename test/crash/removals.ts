@@ -65,7 +65,7 @@ function mayGo(sealed: readonly Sealed[], cursors: Cursors, { maxSegmentBytes, r
   // The tail at its full size, and a spare that the next one is made of.
   const bytes = sealed.reduce((sum, segment) => sum + segment.bytes, 2 * maxSegmentBytes)
   const dropsOldest = retention.whenOver === 'drop-oldest'
-  const isOver = bytes > retention.maxBytes || (isDiskFull && dropsOldest)
+  const isOver = bytes > retention.maxBytes! || (isDiskFull && dropsOldest)
   const isBeyond = isOver || sealed.length > retention.maxSegments || retention.maxAgeMs < Infinity
   if (cursors.size === 0) return isBeyond
   const least = Math.min(...[...cursors.values()].map(({ sequence }) => sequence))

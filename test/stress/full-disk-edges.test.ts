@@ -90,6 +90,51 @@ describe.skipIf(obstacle !== undefined)('on a disk of a few MiB', { timeout: 120
     expect(await textsFrom(log, log.segments()[0]!.firstSequence)).toBe(80_000)
   })
 
+  test.each(['refuse', 'drop-oldest'] as const)('opened again, the log may by default take as much as before, its uploads and its reserve included: %s', async (whenOver) => {
+    const disk = new SmallDisk(64)
+    const options = { reserveBytes: 8 * MIB, retention: { whenOver, cleanupIntervalMs: 3_600_000 } }
+    const first = await open(disk, options)
+    first.cursors.add('slow', 0)
+    for (let upload = 0; upload < 5; upload++) {
+      await first.appendFile([Buffer.alloc(4 * MIB)])
+      await first.roll()
+    }
+    await first.checkpoint()
+    expect(first.stats().space).toBe('ok')
+    await first.close()
+    const again = await open(disk, options)
+    await again.checkpoint()
+    expect([again.segments().length, again.stats().space]).toEqual([first.lastSequence, 'ok'])
+    expect((await again.write(text(1))).sequence).toBe(first.lastSequence + 1)
+  })
+
+  test.each([[[]], [['slow']]])('a log that was opened on the full disk may by default take half of what there is once there is room, with consumers: %j', async (consumers) => {
+    const disk = new SmallDisk(64)
+    const giveBack = disk.fillUntil(64 * 1024)
+    const log = await open(disk, { retention: {} })
+    expect(log.stats().space).toBe('disk-full')
+    for (const name of consumers) log.cursors.add(name, 0)
+    giveBack()
+    await untilSpace(log, 'ok')
+    await fill(log, 5000)
+    await log.checkpoint()
+    expect([log.stats().space, await textsFrom(log, 1)]).toEqual(['ok', 5000])
+    // Its segments are as large as they would have been.
+    expect(log.segments().length).toBeLessThan(10)
+  })
+
+  test('a log that lags at its default limit is let go on when others leave more of the disk', async () => {
+    const disk = new SmallDisk(64)
+    const giveBack = disk.fillUntil(4 * MIB)
+    const log = await open(disk, { retention: {} })
+    log.cursors.add('slow', 0)
+    const last = await appendUntilRefused(log)
+    await untilSpace(log, 'over-limit')
+    giveBack()
+    await untilSpace(log, 'ok')
+    expect((await log.write(text(last + 1))).sequence).toBe(last + 1)
+  })
+
   test('without room for the reserve a log says so at its first opening, before anything is accepted', async () => {
     const disk = new SmallDisk(16)
     const giveBack = disk.fillUntil(256 * 1024)

@@ -11,6 +11,7 @@ import { Checkpointer } from '../../dist/src/writer/checkpointer.js'
 import { CursorKeeper } from '../../dist/src/writer/cursor-keeper.js'
 import { DiskSpace } from '../../dist/src/writer/disk-space.js'
 import { SegmentStore } from '../../dist/src/writer/segment-store.js'
+import { SizeLimit } from '../../dist/src/writer/size-limit.js'
 import { MemoryDisk, systemError } from '../model/memory-disk.js'
 
 const OPTIONS = {
@@ -31,10 +32,10 @@ function full(bytes = 1000, maxBytes = 2 ** 40): { readonly disk: MemoryDisk; re
   })
   const ring = openRing(allocateRing(4096, 16, 1000))
   initializeRing(ring, { nextSequence: 30, tickBase: 1, floorTicks: 0, clockZeroNs: 0n, clockZeroTicks: 0 })
-  const store = new SegmentStore(disk, '/log', segments, { spareBytes: OPTIONS.maxSegmentBytes, maxSegmentAgeMs: OPTIONS.maxSegmentAgeMs })
+  const store = new SegmentStore(disk, '/log', segments, { spareBytes: () => OPTIONS.maxSegmentBytes, maxSegmentAgeMs: OPTIONS.maxSegmentAgeMs })
   const space = new DiskSpace(ring, disk, '/log', 0)
   const options = { ...OPTIONS, retention: { ...OPTIONS.retention, maxBytes } }
-  const checkpointer = new Checkpointer(ring, options, store, new CursorKeeper(ring, []), space, new BlobKeeper(disk, '/log', 29), () => 30)
+  const checkpointer = new Checkpointer(ring, options, new SizeLimit(disk, options, 2 * bytes), store, new CursorKeeper(ring, []), space, new BlobKeeper(disk, '/log', 29), () => 30)
   return { disk, checkpointer, store }
 }
 

@@ -68,7 +68,7 @@ describe('the age of a segment', () => {
       const name = createSegmentName(Math.round(NOW - days * DAY_MS))
       return { name, path: `/log/${name.name}`, firstSequence: index * 10 + 1, lastSequence: index * 10 + 10, bytes: 100, isOwn: true }
     })
-    return new SegmentStore(disk, '/log', segments, { spareBytes: 100, maxSegmentAgeMs: DAY_MS })
+    return new SegmentStore(disk, '/log', segments, { spareBytes: () => 100, maxSegmentAgeMs: DAY_MS })
   }
 
   const agesInDays = (store: SegmentStore): number[] => store.retained.map(({ ageMs }) => Math.round((ageMs / DAY_MS) * 10) / 10)

@@ -23,7 +23,7 @@ function made(isOwn = true): { readonly disk: MemoryDisk; readonly store: Segmen
     return { name, path, firstSequence: number * 10, lastSequence: number * 10 + 9, bytes: BYTES, isOwn }
   })
   disk.syncDirectory('/log')
-  return { disk, store: new SegmentStore(disk, '/log', segments, { spareBytes: BYTES, maxSegmentAgeMs: 1000 }), names: segments.map(({ name }) => name.name) }
+  return { disk, store: new SegmentStore(disk, '/log', segments, { spareBytes: () => BYTES, maxSegmentAgeMs: 1000 }), names: segments.map(({ name }) => name.name) }
 }
 
 const spares = (disk: MemoryDisk): string[] => disk.list('/log').filter((name) => name.endsWith('.spare'))

@@ -5,6 +5,7 @@ import { recover } from '../../dist/src/recovery/recover.js'
 import { allocateRing, initializeRing, openRing } from '../../dist/src/ring/ring.js'
 import { CursorKeeper } from '../../dist/src/writer/cursor-keeper.js'
 import { SegmentStore } from '../../dist/src/writer/segment-store.js'
+import { SizeLimit } from '../../dist/src/writer/size-limit.js'
 import { TailKeeper } from '../../dist/src/writer/tail-keeper.js'
 import { MemoryDisk, systemError } from '../model/memory-disk.js'
 
@@ -20,8 +21,8 @@ test('a seal that found no room for its header is finished before anything more 
   const ring = openRing(allocateRing(4096, 16, 1000))
   initializeRing(ring, { nextSequence: 1, tickBase: 1, floorTicks: 0, clockZeroNs: 0n, clockZeroTicks: 0 })
   const cursors = new CursorKeeper(ring, [])
-  const store = new SegmentStore(disk, '/log', [], { spareBytes: 65_536, maxSegmentAgeMs: 1000 })
-  const tails = new TailKeeper(disk, OPTIONS, recover(disk, '/log'), 0n, cursors, store, () => 0)
+  const store = new SegmentStore(disk, '/log', [], { spareBytes: () => OPTIONS.maxSegmentBytes, maxSegmentAgeMs: 1000 })
+  const tails = new TailKeeper(disk, OPTIONS, new SizeLimit(disk, OPTIONS, 0), recover(disk, '/log'), 0n, cursors, store, () => 0)
   const need = { bytes: 100, firstSequence: 1, lastSequence: 1 }
   expect([tails.isTooSmallFor(need), tails.isFull]).toEqual([false, false])
   const { name } = tails.ensure(1)
