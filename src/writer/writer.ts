@@ -205,8 +205,9 @@ export class Writer {
   /** Commits with nothing to append get a trailer of their own, now and then. */
   #persistCursors(nowMs: number): void {
     const wanted = pendingTicket(this.#ring, 'cursors')
-    // A batch that is there already will carry them.
-    if (nowMs < this.#cursors.dueMs || (wanted === undefined && isPublished(this.#ring, this.#point.sequence))) return
+    // A batch that is there already will carry them; but one that waits for room may for long, and they find some sooner.
+    const isCarried = this.#pending === undefined && isPublished(this.#ring, this.#point.sequence)
+    if (nowMs < this.#cursors.dueMs || (wanted === undefined && isCarried)) return
     this.#writeCursors()
     if (this.#unsyncedSinceMs !== undefined && (wanted !== undefined || this.#options.durability === 'batch')) this.#sync()
     if (wanted !== undefined) serve(this.#ring, 'cursors', wanted)

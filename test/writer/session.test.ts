@@ -1,6 +1,7 @@
 /** The writer's own steps, on a disk in memory and in simulated time. */
 
 import { expect, test } from 'vitest'
+import { recover } from '../../dist/src/recovery/recover.js'
 import { shippedCode } from '../crash/code-under-test.js'
 import { CursorHistory } from '../crash/cursor-history.js'
 import { History } from '../crash/history.js'
@@ -146,5 +147,25 @@ test('a checkpoint goes by what is committed when it is asked for, also just beh
     for (let step = 0; step < 3; step++) session.step()
     expect(session.checkpointsServed).toBe(1)
     expect(segments()).not.toContain(oldest)
+  })
+})
+
+test('a commit is written to a full disk if it finds room, also when more is published behind the batch that waits', () => {
+  run({ maxBatchBytes: 800 }, (session, time, disk) => {
+    session.append([Buffer.from('one')], 'whole')
+    session.step()
+    session.consumers.commit('reader', 0, 0, seededRandom(1))
+    disk.onOperation = ({ kind, path, bytes = 0 }) => {
+      if (kind === 'write' && bytes > 500) throw systemError('ENOSPC', 'write', path)
+    }
+    for (let number = 0; number < 2; number++) session.append([Buffer.alloc(700)], 'whole')
+    session.step()
+    session.consumers.commit('reader', 1, 1, seededRandom(1))
+    for (let step = 0; step < 2; step++) {
+      time.advance(20)
+      session.step()
+    }
+    expect([session.durable, session.isDiskFull, recover(disk.clone(), '/log').cursors]).toMatchObject([1, true, [{ name: 'reader', sequence: 1 }]])
+    disk.onOperation = undefined
   })
 })
