@@ -60,8 +60,8 @@ export class Writer {
   #unsyncedSinceMs: number | undefined
   #lastActivityMs = 0
   #lastSweepMs = 0
-  /** Low 32 bits of the head when a roll was found to be wanted. */
-  #rollHead: number | undefined
+  /** A roll that is on its way: for whom, and low 32 bits of the head when it was found to be wanted. */
+  #rolling: { readonly ticket: number; readonly head: number } | undefined
   /** What was asked for or due was not done for want of room. */
   #isStuck = false
   #ended = false
@@ -262,12 +262,13 @@ export class Writer {
     }
   }
 
-  /** Seals the tail once everything that was claimed before the request is in it. */
-  #roll(ticket: number): void {
-    this.#rollHead ??= readHead(this.#ring).low
-    if (this.#pending !== undefined || !sequenceReached(this.#point.sequence, this.#rollHead)) return
+  /** Seals the tail once everything that was claimed before the request is in it. Who asks meanwhile may have claimed more: the next roll is for them. */
+  #roll(lastTicket: number): void {
+    this.#rolling ??= { ticket: lastTicket, head: readHead(this.#ring).low }
+    const { ticket, head } = this.#rolling
+    if (this.#pending !== undefined || !sequenceReached(this.#point.sequence, head)) return
     if (this.#tails.hasEntries) this.#seal()
-    this.#rollHead = undefined
+    this.#rolling = undefined
     serve(this.#ring, 'roll', ticket)
   }
 

@@ -7,6 +7,7 @@ import { CursorHistory } from '../crash/cursor-history.js'
 import { History } from '../crash/history.js'
 import { readImage } from '../crash/log-image.js'
 import { LogSession, type SessionOptions } from '../crash/log-session.js'
+import { sealedSegments } from '../crash/removals.js'
 import { SimulatedTime } from '../crash/simulated-time.js'
 import { MemoryDisk, systemError } from '../model/memory-disk.js'
 import { seededRandom } from '../model/random.js'
@@ -167,5 +168,18 @@ test('a commit is written to a full disk if it finds room, also when more is pub
     }
     expect([session.durable, session.isDiskFull, recover(disk.clone(), '/log').cursors]).toMatchObject([1, true, [{ name: 'reader', sequence: 1 }]])
     disk.onOperation = undefined
+  })
+})
+
+test('a roll that is asked for while another one is on its way seals what was appended in between, too', () => {
+  run({ maxBatchBytes: 800 }, (session, _time, disk) => {
+    const append = (): unknown => session.append([Buffer.alloc(700)], 'whole')
+    for (let number = 0; number < 3; number++) append()
+    session.roll()
+    session.step()
+    append()
+    session.roll()
+    for (let step = 0; step < 5; step++) session.step()
+    expect(sealedSegments(disk, '/log').map(({ lastSequence }) => lastSequence)).toEqual([3, 4])
   })
 })
