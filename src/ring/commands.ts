@@ -7,14 +7,19 @@ import { wakeWriter } from './wake.js'
 
 /** Asks for a sync that covers `sequence`, at once: no batch gathers any longer. */
 export function wantSync(ring: Ring, sequence: number): void {
+  raiseSyncTarget(ring, sequence)
+  ring.atomics.store(ring.words, WORD.syncWanted, 1)
+  wakeWriter(ring)
+}
+
+/** Moves what is waited for up to `sequence`. The writer does so with all that is durable: from more than 2^31 behind, it would count as ahead. */
+export function raiseSyncTarget(ring: Ring, sequence: number): void {
   const { atomics, words } = ring
   for (;;) {
     const current = atomics.load(words, WORD.syncTarget)
-    if (sequenceReached(current, sequence | 0)) break
-    if (atomics.compareExchange(words, WORD.syncTarget, current, sequence | 0) === current) break
+    if (sequenceReached(current, sequence | 0)) return
+    if (atomics.compareExchange(words, WORD.syncTarget, current, sequence | 0) === current) return
   }
-  atomics.store(words, WORD.syncWanted, 1)
-  wakeWriter(ring)
 }
 
 /** What the writer is asked for with a ticket: the word that counts requests, and the one that follows when they are done. */

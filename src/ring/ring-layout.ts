@@ -107,7 +107,7 @@ export const WORD = {
   closeWanted: 8 * LINE + 3,
   /** 1: write the closing mark of the last batch now instead of when idle. */
   settleWanted: 8 * LINE + 4,
-  /** Low 32 bits of the highest sequence that is waited for, see {@link syncWanted}. */
+  /** Low 32 bits of the highest sequence that is waited for, see {@link syncWanted}, or is durable. */
   syncTarget: 8 * LINE + 5,
   /** How often cursors were asked to be made durable at once, and the last of these that was done. */
   cursorsWanted: 8 * LINE + 6,

@@ -12,7 +12,7 @@ import { INDEX_INTERVAL_BYTES } from '../format/index-layout.js'
 import { relativeTicks, tickBase } from '../format/ticks.js'
 import type { Recovered } from '../recovery/recover.js'
 import { readHead } from '../ring/claim.js'
-import { pendingTicket, serve } from '../ring/commands.js'
+import { pendingTicket, raiseSyncTarget, serve } from '../ring/commands.js'
 import { DeadProducers } from '../ring/dead-producers.js'
 import {
   abortedBatch, acknowledge, countBatch, drain, extentBytes, isPublished, release, type DrainedBatch, type DrainPoint, type Extent,
@@ -199,6 +199,7 @@ export class Writer {
     this.#cursors.noteSynced()
     if (sequence <= this.#durable) return
     this.#durable = sequence
+    raiseSyncTarget(this.#ring, sequence)
     acknowledge(this.#ring, sequence)
   }
 
