@@ -4,6 +4,9 @@ import { join } from 'node:path'
 import type { Disk } from '../disk/disk.js'
 import { blobName, BLOBS, parseBlobName } from '../segment/blob-name.js'
 
+/** What opening says where there is none: nothing, a link, a directory or device, a socket. */
+const NO_FILE = new Set<string | undefined>(['ENOENT', 'ELOOP', 'EINVAL', 'ENXIO'])
+
 /** The blobs of one log. */
 export class BlobKeeper {
   readonly #disk: Disk
@@ -17,7 +20,7 @@ export class BlobKeeper {
   constructor(disk: Disk, directory: string, lastSequence: number) {
     this.#disk = disk
     this.#directory = join(directory, BLOBS)
-    this.#remove(this.#list().filter((sequence) => sequence > lastSequence))
+    this.#remove(this.#list().filter((sequence) => sequence > lastSequence && this.#sizeOf(sequence) !== undefined))
   }
 
   #list(): number[] {
@@ -36,11 +39,23 @@ export class BlobKeeper {
     for (const sequence of this.#blobs.keys()) if (!present.has(sequence)) this.#blobs.delete(sequence)
     for (const sequence of sequences) {
       if (this.#blobs.has(sequence)) continue
-      const file = this.#disk.open(this.#path(sequence), 'read')
-      this.#blobs.set(sequence, file.size())
-      file.close()
+      const bytes = this.#sizeOf(sequence)
+      if (bytes !== undefined) this.#blobs.set(sequence, bytes)
     }
     this.#sums = undefined
+  }
+
+  /** Undefined of what is no file, which is none of the log's, and of what somebody has removed meanwhile. */
+  #sizeOf(sequence: number): number | undefined {
+    try {
+      const file = this.#disk.open(this.#path(sequence), 'read')
+      const bytes = file.size()
+      file.close()
+      return bytes
+    } catch (error) {
+      if (NO_FILE.has((error as NodeJS.ErrnoException).code)) return undefined
+      throw error
+    }
   }
 
   #path(sequence: number): string {
@@ -66,7 +81,12 @@ export class BlobKeeper {
 
   #remove(sequences: readonly number[]): void {
     for (const sequence of sequences) {
-      this.#disk.remove(this.#path(sequence))
+      try {
+        this.#disk.remove(this.#path(sequence))
+      } catch (error) {
+        // Somebody was faster.
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+      }
       this.#blobs.delete(sequence)
     }
     this.#sums = undefined
