@@ -10,7 +10,7 @@ import { readFloor } from '../ring/read-floor.js'
 import type { Ring } from '../ring/ring.js'
 import type { BlobKeeper } from './blob-keeper.js'
 import type { CursorKeeper } from './cursor-keeper.js'
-import type { DiskSpace } from './disk-space.js'
+import { isOutOfFiles, RETRY_MS, type DiskSpace } from './disk-space.js'
 import { planRetention, type RetentionPlan } from './retention.js'
 import type { SegmentStore } from './segment-store.js'
 import type { SizeLimit } from './size-limit.js'
@@ -28,6 +28,8 @@ export class Checkpointer {
   readonly #tailFirst: () => number
   /** The next one by itself. At opening at once: what a crash interrupted goes on. */
   #dueMs = 0
+  /** Not before that: no file could be opened. */
+  #retryMs = 0
   /** When it was looked last. With one that has gone, what it held up may go. */
   #consumers = 0
 
@@ -48,7 +50,12 @@ export class Checkpointer {
 
   /** When the next one is due. */
   get dueMs(): number {
-    return this.#isOldestConsumed || this.#cursors.cursors.length < this.#consumers ? 0 : this.#dueMs
+    return Math.max(this.#retryMs, this.#isOldestConsumed || this.#cursors.cursors.length < this.#consumers ? 0 : this.#dueMs)
+  }
+
+  /** Whether one is asked for that can be tried. */
+  get isWanted(): boolean {
+    return pendingTicket(this.#ring, 'checkpoint') !== undefined && performance.now() >= this.#retryMs
   }
 
   get #isOldestConsumed(): boolean {
@@ -66,7 +73,7 @@ export class Checkpointer {
   /** Removes one segment, if one is to go; serves who asked when none is. `secure` makes the cursors durable. */
   step(nowMs: number, secure: () => void): void {
     const ticket = pendingTicket(this.#ring, 'checkpoint')
-    if (ticket === undefined && nowMs < this.dueMs) return
+    if (nowMs < (ticket === undefined ? this.dueMs : this.#retryMs) || !this.#findBlobs()) return
     if (ticket !== undefined) this.#cursors.look()
     if (this.#removeOne(false, secure)) {
       // There may be more, and what is left has to be looked at again.
@@ -83,7 +90,7 @@ export class Checkpointer {
   makeRoom(secure: () => void): boolean {
     if (this.#store.removeSpares()) return true
     try {
-      return this.#removeOne(true, secure)
+      return this.#findBlobs() && this.#removeOne(true, secure)
     } catch (error) {
       if (isDiskFull(error)) return false
       throw error
@@ -95,8 +102,19 @@ export class Checkpointer {
     return this.#plan(true).remove > 0
   }
 
+  /** Before anything is removed. False: no file can be opened, so no directory can be synced either. */
+  #findBlobs(): boolean {
+    try {
+      this.#blobs.refresh()
+      return true
+    } catch (error) {
+      if (!isOutOfFiles(error, this.#options.directory)) throw error
+      this.#dueMs = this.#retryMs = performance.now() + RETRY_MS
+      return false
+    }
+  }
+
   #removeOne(isDiskFull: boolean, secure: () => void): boolean {
-    this.#blobs.refresh()
     // What a crash left of segments that are gone, or what came to its place behind their removal.
     this.#removeBlobs()
     this.#limit.look(this.#bytes + this.#space.reservedBytes)

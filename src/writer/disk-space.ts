@@ -16,8 +16,8 @@ const RESERVE_NAME = 'reserve'
 const ZEROS = new Uint8Array(256 * 1024)
 /** What must be left beside the reserve before it is made again: else it would only make the disk full. */
 const SLACK_BYTES = 256 * 1024
-/** How often a full disk is tried again. */
-const RETRY_MS = 100
+/** How often a full disk is tried again, and what no file could be opened for. */
+export const RETRY_MS = 100
 
 /** The room that one log has. */
 export class DiskSpace {
@@ -67,9 +67,20 @@ export class DiskSpace {
 
   /**
    * Does what needs room. Where there is none: `free` makes some, else the reserve is given up, and it is tried again, as long as that
-   * helps. Then the error, if there is one; nothing has been done that would have to be undone.
+   * helps. Then the error, if there is one; nothing has been done that would have to be undone. Where no file can be opened it is put off
+   * in the same way, but nothing is given up for it.
    */
   attempt(work: () => void, free: () => boolean): unknown {
+    try {
+      return this.#repeat(work, free)
+    } catch (error) {
+      if (!isOutOfFiles(error, this.#directory)) throw error
+      this.#noteFull()
+      return error
+    }
+  }
+
+  #repeat(work: () => void, free: () => boolean): unknown {
     for (;;) {
       try {
         work()
@@ -83,13 +94,17 @@ export class DiskSpace {
 
   /** True when the reserve has been given up: what was in want of room is worth repeating at once. */
   #enterFull(): boolean {
-    this.#isFull = true
-    this.#retryAtMs = performance.now() + RETRY_MS
-    this.#tell()
+    this.#noteFull()
     const hadReserve = this.#isReserved && this.#reserveBytes > 0
     if (hadReserve) removeReserve(this.#disk, this.#directory)
     this.#isReserved = this.#reserveBytes === 0
     return hadReserve
+  }
+
+  #noteFull(): void {
+    this.#isFull = true
+    this.#retryAtMs = performance.now() + RETRY_MS
+    this.#tell()
   }
 
   /** At opening, when nothing is written yet: without room for the reserve the disk counts as full, unless `mayFree` as below. */
@@ -145,6 +160,15 @@ export class DiskSpace {
     const state = this.#isFull ? SPACE.diskFull : this.#isOver ? SPACE.overLimit : SPACE.ok
     if (atomics.exchange(words, WORD.space, state) !== state && state === SPACE.ok) signal(atomics, words, WORD.roomEvent)
   }
+}
+
+/**
+ * Whether this process, or the system, has too many files open for one more. Who only wanted to look or to begin can do so later; a sync of the
+ * log's directory that says so has failed, and what it should have made durable may be lost.
+ */
+export function isOutOfFiles(error: unknown, directory: string): boolean {
+  const { code, syscall, path } = error as NodeJS.ErrnoException
+  return (code === 'EMFILE' || code === 'ENFILE') && !(syscall === 'open' && path === directory)
 }
 
 /** Gives the reserve up, for recovery on a full disk. True when there was one. */

@@ -235,7 +235,7 @@ export class Writer {
   #hasCommand(): boolean {
     const { atomics, words } = this.#ring
     return this.#isClosing || atomics.load(words, WORD.syncWanted) !== 0 || atomics.load(words, WORD.settleWanted) !== 0
-      || pendingTicket(this.#ring, 'roll') !== undefined || pendingTicket(this.#ring, 'checkpoint') !== undefined
+      || pendingTicket(this.#ring, 'roll') !== undefined || this.#checkpointer.isWanted
       || this.#cursors.dueMs <= performance.now()
   }
 

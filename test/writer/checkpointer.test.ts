@@ -4,7 +4,8 @@ import { dirname } from 'node:path'
 import { expect, test } from 'vitest'
 import { createSegmentName } from '../../dist/src/format/segment-name.js'
 import type { RecoveredSegment } from '../../dist/src/recovery/recover.js'
-import { allocateRing, initializeRing, openRing } from '../../dist/src/ring/ring.js'
+import { isServed, request } from '../../dist/src/ring/commands.js'
+import { allocateRing, initializeRing, openRing, type Ring } from '../../dist/src/ring/ring.js'
 import { blobName } from '../../dist/src/segment/blob-name.js'
 import { BlobKeeper } from '../../dist/src/writer/blob-keeper.js'
 import { Checkpointer } from '../../dist/src/writer/checkpointer.js'
@@ -15,13 +16,13 @@ import { SizeLimit } from '../../dist/src/writer/size-limit.js'
 import { MemoryDisk, systemError } from '../model/memory-disk.js'
 
 const OPTIONS = {
-  directory: '/log', maxSegmentBytes: 65_536, maxSegmentEntries: 1000, maxSegmentAgeMs: 1000, durability: 'batch', lingerMs: 0, maxBatchBytes: 4096,
+  directory: '/log', maxSegmentBytes: 4096, maxSegmentEntries: 1000, maxSegmentAgeMs: 1000, durability: 'batch', lingerMs: 0, maxBatchBytes: 4096,
   preallocateBytes: 0, lockWaitMs: 0, salvages: false, reserveBytes: 0,
   retention: { maxBytes: 2 ** 40, maxAgeMs: Infinity, maxSegments: 1000, keepConsumed: true, whenOver: 'drop-oldest', cleanupIntervalMs: 1000 },
 } as const
 
 /** A log of two sealed segments of that size, which may go when the disk is full, or the limit is exceeded. */
-function full(bytes = 1000, maxBytes = 2 ** 40): { readonly disk: MemoryDisk; readonly checkpointer: Checkpointer; readonly store: SegmentStore } {
+function full(bytes = 1000, maxBytes = 2 ** 40): { readonly disk: MemoryDisk; readonly checkpointer: Checkpointer; readonly store: SegmentStore; readonly ring: Ring } {
   const disk = new MemoryDisk()
   disk.makeDirectory('/log')
   const segments = [1, 2].map((number): RecoveredSegment => {
@@ -36,7 +37,7 @@ function full(bytes = 1000, maxBytes = 2 ** 40): { readonly disk: MemoryDisk; re
   const space = new DiskSpace(ring, disk, '/log', 0)
   const options = { ...OPTIONS, retention: { ...OPTIONS.retention, maxBytes } }
   const checkpointer = new Checkpointer(ring, options, new SizeLimit(disk, options, 2 * bytes), store, new CursorKeeper(ring, []), space, new BlobKeeper(disk, '/log', 29), () => 30)
-  return { disk, checkpointer, store }
+  return { disk, checkpointer, store, ring }
 }
 
 /** Uploads of that size, by the sequences of their entries. */
@@ -78,7 +79,7 @@ test('what is kept to be used again goes before any segment', () => {
 
 test('uploads go right after their segment, and no longer count: only what is over the limit is removed', () => {
   // Two segments, the tail, a spare, and room for two uploads of the three.
-  const { disk, checkpointer, store } = full(1000, 2 * 65_536 + 2000 + 2 * 100_000)
+  const { disk, checkpointer, store } = full(1000, 2 * OPTIONS.maxSegmentBytes + 2000 + 2 * 100_000)
   upload(disk, 100_000, 12, 25, 30)
   const from = disk.operations.length
   for (let step = 0; step < 3; step++) checkpointer.step(step, () => undefined)
@@ -89,7 +90,7 @@ test('uploads go right after their segment, and no longer count: only what is ov
 })
 
 test('uploads whose segments have gone are removed before anything else is, and count for nothing', () => {
-  const { disk, checkpointer, store } = full(1000, 2 * 65_536 + 2000 + 100_000)
+  const { disk, checkpointer, store } = full(1000, 2 * OPTIONS.maxSegmentBytes + 2000 + 100_000)
   upload(disk, 100_000, 5, 9, 30)
   checkpointer.step(0, () => undefined)
   expect([store.count, disk.list('/log/blobs')]).toEqual([2, [blobName(30)]])
@@ -100,4 +101,20 @@ test('on a full disk uploads go with their segments, at once', () => {
   upload(disk, 1000, 12, 25)
   expect(checkpointer.makeRoom(() => undefined)).toBe(true)
   expect(disk.list('/log/blobs')).toEqual([blobName(25)])
+})
+
+test.each(['EMFILE', 'ENFILE'])('while no directory can be listed (%s) nothing is removed, and a checkpoint waits', (code) => {
+  const { disk, checkpointer, store, ring } = full(1000, 2 * OPTIONS.maxSegmentBytes + 1000)
+  const { list } = disk
+  disk.list = (path) => { throw systemError(code, 'scandir', path) }
+  const ticket = request(ring, 'checkpoint')
+  const nowMs = performance.now()
+  // Two tries, the second of which is too early.
+  for (let step = 0; step < 2; step++) checkpointer.step(nowMs, () => undefined)
+  expect([store.count, checkpointer.makeRoom(() => undefined), isServed(ring, 'checkpoint', ticket)]).toEqual([2, false, false])
+  expect(checkpointer.dueMs).toBeGreaterThan(nowMs)
+  disk.list = list
+  const laterMs = checkpointer.dueMs
+  for (let step = 0; step < 2; step++) checkpointer.step(laterMs, () => undefined)
+  expect([store.count, isServed(ring, 'checkpoint', ticket)]).toEqual([1, true])
 })

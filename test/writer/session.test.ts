@@ -183,3 +183,38 @@ test('a roll that is asked for while another one is on its way seals what was ap
     expect(sealedSegments(disk, '/log').map(({ lastSequence }) => lastSequence)).toEqual([3, 4])
   })
 })
+
+test('an entry waits for its segment while no file can be opened; the reserve and what is there stay', () => {
+  const dropsOldest = { maxBytes: 2 ** 40, maxAgeMs: Infinity, maxSegments: 1000, keepConsumed: true, whenOver: 'drop-oldest', cleanupIntervalMs: HOUR_MS } as const
+  const disk = run({ reserveBytes: 8192, retention: dropsOldest }, (session, time, at) => {
+    session.append([Buffer.from('one')], 'whole')
+    session.step()
+    session.roll()
+    session.step()
+    const before = at.list('/log')
+    at.onOperation = ({ kind, path }) => {
+      if (kind === 'create') throw systemError('EMFILE', 'open', path)
+    }
+    session.append([Buffer.from('two')], 'whole')
+    for (let step = 0; step < 3; step++) {
+      expect(session.step()).toBe(false)
+      time.advance(200)
+    }
+    expect([session.durable, at.list('/log')]).toEqual([1, before])
+    at.onOperation = undefined
+    session.catchUp()
+    expect([session.durable, session.isDiskFull]).toEqual([2, false])
+  })
+  expect(textsOf(disk)).toEqual(['one', 'two'])
+})
+
+test('a directory that cannot be opened for its sync has not been synced, and that is not made up for', () => {
+  run({}, (session, _time, disk) => {
+    disk.onOperation = ({ kind, path }) => {
+      if (kind === 'syncDirectory') throw systemError('EMFILE', 'open', path)
+    }
+    session.append([Buffer.from('one')], 'whole')
+    expect(() => session.step()).toThrow(expect.objectContaining({ code: 'EMFILE' }))
+    disk.onOperation = undefined
+  })
+})
