@@ -61,8 +61,12 @@ function faultsOf(call: TracedCall): CallFault[] {
   return name === 'openat' || name === 'socket' ? faults : [...faults, { kill: 'before' }, { kill: 'after' }]
 }
 
-function callKind({ name, text }: TracedCall): string {
-  return name === 'openat' && text.includes('O_CREAT') ? 'openat, new' : name
+function callKind(call: TracedCall): string {
+  return isNew(call) ? 'openat, new' : call.name
+}
+
+function isNew({ name, text }: TracedCall): boolean {
+  return name === 'openat' && text.includes('O_CREAT')
 }
 
 /** A call with what it is about: `fdatasync segment`. */
@@ -131,5 +135,7 @@ export function legalOutcomes({ thread, fault }: Point, call: TracedCall, root: 
   // One thread of the pool and the caller's write uploads, read, and settle what a crash left of uploads: the log goes on.
   if (thread !== 'writer') return ['step refused', 'opening refused']
   if (fault.error === NO_ROOM && !call.name.includes('sync')) return isLock ? ['opening refused'] : ['went on', 'opening refused']
+  // What is begun, or looked at, can be so later; a directory that could not be opened for its sync has not been synced.
+  if (fault.error === 'EMFILE' && call.name === 'openat' && !isLock) return ['went on', 'opening refused', ...(isNew(call) ? [] : ['failed for good'] as const)]
   return ['failed for good', 'opening refused']
 }
