@@ -27,6 +27,8 @@ const { values, positionals } = parseArgs({
   },
 })
 
+/** Far more than any takes at its quick size: what takes longer hangs. */
+const QUICK_LIMIT_MS = 10 * 60_000
 const RESULTS = fileURLToPath(new URL('../../artifacts/prove/results.json', import.meta.url))
 
 interface Row {
@@ -65,12 +67,12 @@ async function runOne(entry: HarnessEntry): Promise<Row> {
   const order = { name: entry.name, seed, long: values.long, stopAtFirst: false, caseName: values.case, build: BUILD, directory }
   const startMs = performance.now()
   console.log(`${entry.name}: begins, seed ${seed}`)
-  const { result } = await runInChild(order, (line) => console.log(`${entry.name}: ${line}`))
+  const { result, isLate } = await runInChild(order, (line) => console.log(`${entry.name}: ${line}`), values.long ? undefined : QUICK_LIMIT_MS)
   const seconds = (performance.now() - startMs) / 1000
   if (result?.faults.length === 0) {
     rmSync(directory, { recursive: true, force: true })
   } else {
-    console.log(`${entry.name}: ${result === undefined ? 'the harness failed' : `${result.faults.length} faults`}; what it wrote is in ${directory}`)
+    console.log(`${entry.name}: ${result !== undefined ? `${result.faults.length} faults` : isLate ? 'it does not end' : 'the harness failed'}; what it wrote is in ${directory}`)
     for (const { caseName, what } of result?.faults.slice(0, 10) ?? []) {
       console.log(`${entry.name}: ${what}\n  again: ${again(entry, caseName)}`)
     }

@@ -2,7 +2,7 @@
 
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -109,9 +109,10 @@ export class World {
     for (let tries = 0; tries < COPIES; tries++) {
       const before = filesOf(this.directory)
       try {
-        for (const { path } of before) {
+        for (const { path, mode } of before) {
           mkdirSync(join(copy, path, '..'), { recursive: true })
-          copyFileSync(join(this.directory, path), join(copy, path))
+          // Not copyFile: in Node 20 it never ends when the file becomes shorter meanwhile, as a tail does that is sealed.
+          writeFileSync(join(copy, path), readFileSync(join(this.directory, path)), { mode })
         }
         if (JSON.stringify(filesOf(this.directory)) === JSON.stringify(before)) return copy
       } catch (error) {
@@ -170,11 +171,11 @@ export class World {
 }
 
 /** All regular files below a directory, with what shows that one has changed. */
-function filesOf(directory: string): { path: string; changed: string }[] {
+function filesOf(directory: string): { path: string; mode: number; changed: string }[] {
   return readdirSync(directory, { recursive: true, withFileTypes: true }).filter((file) => file.isFile()).map((file) => {
     const path = join(file.parentPath, file.name)
-    const { ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true })
-    return { path: path.slice(directory.length + 1), changed: `${ino} ${size} ${mtimeNs} ${ctimeNs}` }
+    const { ino, size, mode, mtimeNs, ctimeNs } = statSync(path, { bigint: true })
+    return { path: path.slice(directory.length + 1), mode: Number(mode & 0o777n), changed: `${ino} ${size} ${mtimeNs} ${ctimeNs}` }
   }).toSorted((one, other) => one.path < other.path ? -1 : 1)
 }
 
