@@ -91,7 +91,8 @@ export class Tail {
       tail.#file.close()
       disk.remove(path)
       disk.syncDirectory(start.directory)
-      throw error
+      // That has been synced after all: where it could not be opened before, it is the segment that no file was left for.
+      throw (error as NodeJS.ErrnoException).syscall === 'open' ? Object.assign(error as Error, { path }) : error
     }
     return tail
   }

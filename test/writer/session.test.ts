@@ -208,6 +208,27 @@ test('an entry waits for its segment while no file can be opened; the reserve an
   expect(textsOf(disk)).toEqual(['one', 'two'])
 })
 
+test('so it does where the file is there, and none can be opened any more to sync its name', () => {
+  const disk = run({}, (session, time, at) => {
+    session.append([Buffer.from('one')], 'whole')
+    let created = ''
+    at.onOperation = ({ kind, path }) => {
+      if (kind === 'create') created = path
+      // With the new file closed there is one that can be opened.
+      if (kind === 'syncDirectory' && at.list('/log').some((name) => created.endsWith(name))) throw systemError('EMFILE', 'open', path)
+    }
+    for (let step = 0; step < 3; step++) {
+      expect(session.step()).toBe(false)
+      time.advance(200)
+    }
+    expect([session.durable, at.list('/log')]).toEqual([0, []])
+    at.onOperation = undefined
+    session.catchUp()
+    expect([session.durable, session.isDiskFull]).toEqual([1, false])
+  })
+  expect(textsOf(disk)).toEqual(['one'])
+})
+
 test('a directory that cannot be opened for its sync has not been synced, and that is not made up for', () => {
   run({}, (session, _time, disk) => {
     disk.onOperation = ({ kind, path }) => {
