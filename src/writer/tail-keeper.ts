@@ -28,6 +28,8 @@ export class TailKeeper {
   readonly #store: SegmentStore
   readonly #blobKib: () => number
   #bornBlobKib = 0
+  /** What the limit gave the tail when it was begun: so far it is filled with zeros ahead, also where a later one may be larger. */
+  #tailBytes = 0
   #previousUuid: Uint8Array
   #lastCreatedMs: number
   /** By the monotonic clock: when the tail was created, or else the log was opened. */
@@ -66,15 +68,14 @@ export class TailKeeper {
     const { tail } = this
     const isFull = tail === undefined || this.isFull || this.#entriesLeft(tail) <= 0
     return {
-      bytes: this.#roomIn(isFull ? EMPTY_SEGMENT_BYTES + this.#cursors.bytes : tail.endOffset),
+      bytes: isFull ? this.#roomIn(EMPTY_SEGMENT_BYTES + this.#cursors.bytes, this.#limit.maxSegmentBytes) : this.#roomIn(tail.endOffset),
       entries: isFull ? this.#options.maxSegmentEntries : this.#entriesLeft(tail),
     }
   }
 
   /** Bytes of frames that a segment takes behind `endOffset`: less the batch's trailer, a closing mark, and the index at the end. */
-  #roomIn(endOffset: number): number {
-    const { maxSegmentBytes } = this.#limit
-    return maxSegmentBytes - endOffset - this.#cursors.bytes - 2 * TRAILER_BYTES - largestIndexBytes(maxSegmentBytes)
+  #roomIn(endOffset: number, segmentBytes = this.#tailBytes): number {
+    return segmentBytes - endOffset - this.#cursors.bytes - 2 * TRAILER_BYTES - largestIndexBytes(segmentBytes)
   }
 
   #entriesLeft(tail: Tail): number {
@@ -92,7 +93,7 @@ export class TailKeeper {
   /** Whether as many bytes were uploaded beside the tail as a segment holds: the sooner it is sealed, the sooner they can go. */
   get isHeavy(): boolean {
     const uploaded = ((this.#blobKib() - this.#bornBlobKib) >>> 0) * 1024
-    return this.hasEntries && uploaded >= this.#limit.maxSegmentBytes
+    return this.hasEntries && uploaded >= this.#tailBytes
   }
 
   /** Whether not even a trailer fits any more. */
@@ -111,6 +112,7 @@ export class TailKeeper {
     // A clock that is behind is led by the time that passes while the log is open, before also, as timestamps tell: names tell the age of segments.
     const sinceMs = Math.max(1, Math.floor(nowMs - this.#bornMs))
     const createdMs = Math.max(Date.now(), this.#lastCreatedMs + sinceMs, msFromTicks(this.lastTicks))
+    const { maxSegmentBytes } = this.#limit
     const tail = Tail.create(this.#disk, {
       directory: this.#options.directory,
       createdMs,
@@ -119,10 +121,11 @@ export class TailKeeper {
       cursors: this.#cursors.cursors,
       lastTicks: this.lastTicks,
       preallocateBytes: this.#options.preallocateBytes,
-      maxBytes: this.#limit.maxSegmentBytes,
+      maxBytes: maxSegmentBytes,
     }, this.#store.takeSpare())
     this.#lastCreatedMs = createdMs
     this.#bornMs = nowMs
+    this.#tailBytes = maxSegmentBytes
     this.#bornBlobKib = this.#blobKib()
     this.#cursors.noteWritten()
     this.#cursors.noteSynced()

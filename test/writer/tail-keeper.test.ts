@@ -15,6 +15,23 @@ const OPTIONS = {
   retention: { maxBytes: 2 ** 40, maxAgeMs: Infinity, maxSegments: 1000, keepConsumed: true, whenOver: 'refuse', cleanupIntervalMs: 1000 },
 } as const
 
+test('a tail takes what it was begun for, and the next one what the limit gives by then', () => {
+  const disk = new MemoryDisk()
+  disk.makeDirectory('/log')
+  const ring = openRing(allocateRing(4096, 16, 1000))
+  initializeRing(ring, { nextSequence: 1, tickBase: 1, floorTicks: 0, clockZeroNs: 0n, clockZeroTicks: 0 })
+  const store = new SegmentStore(disk, '/log', [], { spareBytes: () => OPTIONS.maxSegmentBytes, maxSegmentAgeMs: 1000 })
+  const limit = { maxSegmentBytes: 8192 } as SizeLimit
+  const tails = new TailKeeper(disk, OPTIONS, limit, recover(disk, '/log'), 0n, new CursorKeeper(ring, []), store, () => 0)
+  const before = tails.limits.bytes
+  tails.ensure(1)
+  expect(tails.limits.bytes).toBe(before)
+  Object.assign(limit, { maxSegmentBytes: 16_384 })
+  expect(tails.limits.bytes).toBe(before)
+  tails.seal()
+  expect(tails.limits.bytes).toBeGreaterThan(before + 8000)
+})
+
 test('a seal that found no room for its header is finished before anything more is written: no batch fits meanwhile, nor a mark', () => {
   const disk = new MemoryDisk()
   disk.makeDirectory('/log')
