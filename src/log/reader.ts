@@ -42,7 +42,7 @@ export async function* readEntryBatches(catalog: Catalog, horizon: Horizon, plan
       yield wanted
     }
   } catch (error) {
-    throw plan.signal?.aborted === true ? error : asIoError(error, `cannot read the log in ${catalog.directory}`, catalog.directory)
+    throw plan.signal?.aborted === true ? plan.signal.reason : asIoError(error, `cannot read the log in ${catalog.directory}`, catalog.directory)
   } finally {
     reader.close()
   }
@@ -130,9 +130,12 @@ class LogReader {
   /** Goes on with a segment before which there is nothing any more, if nothing of that is missed. */
   #passRemoved(segment: CatalogEntry, file: DiskFile): void {
     const { fromTimestamp } = this.#plan
-    this.#assertNoneUnreadable(segment)
-    if (this.#isStrict && (fromTimestamp === undefined || !isBehindOlder(file, fromTimestamp))) throw this.#trimmed()
-    this.#next = segment.header.firstSequence
+    const { firstSequence } = segment.header
+    if (firstSequence > this.#wanted) {
+      this.#assertNoneUnreadable(segment)
+      if (this.#isStrict && (fromTimestamp === undefined || !isBehindOlder(file, fromTimestamp))) throw this.#trimmed()
+    }
+    this.#next = firstSequence
   }
 
   #assertNoneUnreadable(next: CatalogEntry): void {
@@ -257,7 +260,7 @@ class LogReader {
    */
   #nextSegment(segments: readonly CatalogEntry[], own: number): CatalogEntry | undefined {
     const next = own < 0 ? segments.find(({ header }) => header.firstSequence >= this.#next) : segments[own + 1]
-    if (next !== undefined && next.header.firstSequence > this.#next) throw this.#corrupt('short', next.header.firstSequence - 1)
+    if (next !== undefined && next.header.firstSequence > Math.max(this.#next, this.#wanted)) throw this.#corrupt('short', next.header.firstSequence - 1)
     return next
   }
 

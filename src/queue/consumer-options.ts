@@ -40,7 +40,7 @@ export interface DeliveryOptions {
    * committed here. Without it the consumer stops with `ERR_WAL_HANDLER`, and commits nothing of them.
    */
   readonly deadLetter?: string
-  /** Told of every failed attempt. What it throws stops the consumer; so does what it rejects with, when it does: nothing waits for it. */
+  /** Told of every failed attempt. What it throws stops the consumer; so does what it rejects with, unless that was sought or has stopped meanwhile: nothing waits for it. */
   readonly onError?: (error: unknown, failed: { readonly entries: readonly LogEntry[]; readonly attempt: number }) => unknown
   /** Stops the consumer, like `stop()`. */
   readonly signal?: AbortSignal

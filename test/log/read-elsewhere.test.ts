@@ -147,6 +147,32 @@ test('batches and single entries are the same, and the limit holds for both', as
   expect(await sequencesHere({ limit: 70 })).toEqual(inBatches)
 })
 
+test('what is removed before a follower has come to the entries that it wants is no loss to it', async () => {
+  const live = await open({ reserveBytes: 0, maxSegmentEntries: 10, retention: { maxSegments: 1 } })
+  const appendUpTo = (last: number): void => {
+    while (live.lastSequence < last) {
+      live.append('x')
+      live.flushSync()
+    }
+  }
+  appendUpTo(11)
+  let tell!: () => void
+  const caughtUp = new Promise<void>((resolve) => (tell = resolve))
+  const reading = readLog(directory, { fromSequence: 100, follow: true, limit: 2, onCaughtUp: (sequence) => sequence === 11 && tell() })
+  const first = reading.next()
+  await caughtUp
+  // It has the tail open, and cannot look before that is gone.
+  appendUpTo(45)
+  while (live.segments()[0]!.firstSequence <= 20) live.flushSync()
+  await live.flush()
+  await new Promise((resolve) => setImmediate(resolve))
+  appendUpTo(105)
+  await live.close()
+  expect((await first).value!.sequence).toBe(100)
+  expect((await reading.next()).value!.sequence).toBe(101)
+  await reading.return()
+})
+
 test('an abort ends a following reading elsewhere too, with its reason, and lets go of the directory', async () => {
   new SegmentMaker(directory).make({ batches: [2], seal: true })
   const controller = new AbortController()

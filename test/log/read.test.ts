@@ -224,6 +224,19 @@ describe.each(Object.entries(READINGS))('a reading %s', (_where, read) => {
   })
 })
 
+test('what a reading finds when it has been aborted is not told any more', async () => {
+  const target = await open({ preallocateBytes: 0 })
+  await fill(target, 10)
+  await target.roll()
+  const { file } = target.segments()[0]!
+  flip(file, readFileSync(file).indexOf('entry 1'))
+  const reason = new Error('enough')
+  const controller = new AbortController()
+  const reading = target.readBatches({ signal: controller.signal }).next()
+  controller.abort(reason)
+  await expect(reading).rejects.toBe(reason)
+})
+
 test('many readers at a time, begun anywhere, each see all of it', async () => {
   const target = await open({ maxSegmentEntries: 400, ringBytes: 64 * 1024 })
   const writing = fill(target, 3000)
