@@ -129,11 +129,10 @@ class LogReader {
 
   /** Goes on with a segment before which there is nothing any more, if nothing of that is missed. */
   #passRemoved(segment: CatalogEntry, file: DiskFile): void {
-    const { fromTimestamp } = this.#plan
     const { firstSequence } = segment.header
     if (firstSequence > this.#wanted) {
       this.#assertNoneUnreadable(segment)
-      if (this.#isStrict && (fromTimestamp === undefined || !isBehindOlder(file, fromTimestamp))) throw this.#trimmed()
+      if (this.#isStrict && !isBehindOlder(file, this.#plan.fromTimestamp)) throw this.#trimmed()
     }
     this.#next = firstSequence
   }

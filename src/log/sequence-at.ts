@@ -43,8 +43,9 @@ export function sequenceBehindOlder(segments: readonly CatalogEntry[], ms: numbe
   return newest === undefined ? 0 : newest.header.lastSequence + 1
 }
 
-/** Whether all that came before a segment is older than `ms`. Its first frame tells: a trailer has the time of what was there before. */
-export function isBehindOlder(file: DiskFile, ms: number): boolean {
+/** Whether all that came before a segment is older than `ms`, if that is given. Its first frame tells: a trailer has the time of what was there before. */
+export function isBehindOlder(file: DiskFile, ms: number | undefined): boolean {
+  if (ms === undefined) return false
   const first = readFrameAt(file, file.size(), SEGMENT_HEADER_BYTES)
   return first !== undefined && frameMs(first.window.view, first.window.at) < ms
 }
