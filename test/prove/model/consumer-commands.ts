@@ -7,6 +7,8 @@ import { promise, type ExpectedLog } from './expected-log.js'
 import { command, flushed, readOutside, writeSome, type Command } from './log-commands.js'
 import { collect, type World } from './world.js'
 
+/** An entry and its trailer take more. */
+const LEAST_BATCH_BYTES = 128
 const NAME = fc.constantFrom('a', 'b')
 const PART = fc.double({ min: 0, max: 1, noNaN: true })
 
@@ -95,11 +97,16 @@ const SEEK = fc.tuple(NAME, PART).map(([name, part]) => command(`${name} seeks $
   model.setCursor(name, sequence - 1)
 }))
 
-/** A reader from outside that has come to the end finds the file freed, and perhaps used again, with an entry in it that it has not seen. */
-const FREE = fc.tuple(fc.boolean(), fc.nat({ max: 8 })).map(([isRead, count]) => command(`${isRead ? 'from outside all is read, ' : ''}one entry, all consumers seek the end, checkpoint, ${count} entries`, async (model, world) => {
+/** A reader from outside that has come to the end finds the file freed, and perhaps used again and written over, with entries in it that it has not seen. */
+const FREE = fc.tuple(fc.boolean(), fc.oneof(fc.nat({ max: 8 }), fc.integer({ min: 10, max: 40 }))).map(([isRead, count]) => command(`${isRead ? 'from outside all is read, ' : ''}3 entries, all consumers seek the end, checkpoint, ${count} entries`, async (model, world) => {
   const { log } = world
-  if (isRead) await readOutside(model, world, Infinity)
-  await writeSome(model, world, 1)
+  if (isRead) {
+    // Of a segment that is less than half full the file is not used again.
+    if (world.shape.maxSegmentBytes! <= 16_384) await writeSome(model, world, world.shape.maxSegmentBytes! / 2 / LEAST_BATCH_BYTES)
+    await readOutside(model, world, Infinity)
+  }
+  // The first of them it takes as soon as it comes, being asked for one already.
+  await writeSome(model, world, 3)
   await flushed(model, world)
   world.consumer(model, 'a')
   for (const name of model.consumers.keys()) {
