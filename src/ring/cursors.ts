@@ -168,6 +168,7 @@ function takeCursor(ring: Ring, base: number): CollectedCursor | undefined {
   const { atomics, words } = ring
   for (;;) {
     const epoch = atomics.load(words, base + CURSOR.epoch)
+    // Removed since it was listed: the interleavings have it, which run the code by steps, and no other test.
     if (!isUsed(ring, base)) return undefined
     const cursor = readCursor(ring, base)
     if (atomics.load(words, base + CURSOR.epoch) === epoch) return { ...cursor, base }

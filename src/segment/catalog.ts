@@ -135,6 +135,7 @@ export class Catalog {
 
   /** Notes where a frame of an open segment was found, about every 64 KiB, so that the next reader need not scan to it. */
   note(entry: CatalogEntry, indexed: IndexEntry): void {
+    // Not in any test: who reads a sealed one does not note.
     if (entry.header.sealed) return
     let index = this.#notes.get(entry.name.name)
     if (index === undefined) this.#notes.set(entry.name.name, (index = []))

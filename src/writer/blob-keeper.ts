@@ -54,6 +54,7 @@ export class BlobKeeper {
       return bytes
     } catch (error) {
       if (NO_FILE.has((error as NodeJS.ErrnoException).code)) return undefined
+      // Only calls that are made to fail come here: `npm run prove -- system-calls` does so.
       throw error
     }
   }

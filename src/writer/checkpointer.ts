@@ -108,6 +108,7 @@ export class Checkpointer {
       this.#blobs.refresh()
       return true
     } catch (error) {
+      // Thrown only where calls are made to fail: `npm run prove -- system-calls` does so.
       if (!isOutOfFiles(error, this.#options.directory)) throw error
       this.#dueMs = this.#retryMs = performance.now() + RETRY_MS
       return false
