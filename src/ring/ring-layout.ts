@@ -175,11 +175,12 @@ export const CURSOR_WORDS = 6 * LINE
 /**
  * Within a cursor. What commits write and what the writer writes stand in different lines.
  *
- * - `state`: one of {@link CURSOR_STATE}; `nameBytes` and `name` (UTF-8, up to 255 bytes) are plain, set before it;
+ * - `state`: one of {@link CURSOR_STATE}; `nameBytes` and `name` (UTF-8, up to 255 bytes) are plain, set before it and after `epoch`;
  * - `place`, 64 bits: the committed sequence (low 53 bits) and the low 11 bits of the seek epoch, so that one compare-and-set
  *   moves a cursor only in the epoch that it was meant for;
  * - `delivered`, 64 bits: the last sequence that was delivered, which no commit goes beyond;
- * - `epoch`: how often the cursor was sought, 32 bits;
+ * - `epoch`: how often the cursor was sought, 32 bits, and one more for each that took the place of another: who reads name and place looks at it
+ *   before and after, so that they are of the same cursor;
  * - `durable`, 64 bits: the place that is on disk.
  */
 export const CURSOR = { state: 0, nameBytes: 1, place: 2, delivered: 4, epoch: 6, durable: LINE, name: 2 * LINE } as const
