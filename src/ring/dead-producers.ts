@@ -88,10 +88,10 @@ export class DeadProducers {
 
   #findEnd(sequence: number, noted: Head): AbortedRange {
     const { slots, slotMask } = this.#ring
-    for (let next = sequence; ; next++) {
-      if ((next | 0) === noted.low) return { last: next - 1, position: noted.position }
-      if (isPublished(this.#ring, next)) return { last: next - 1, position: slots[(next & slotMask) * SLOT_WORDS + SLOT_START]! }
-    }
+    let next = sequence
+    while ((next | 0) !== noted.low && !isPublished(this.#ring, next)) next++
+    const position = (next | 0) === noted.low ? noted.position : slots[(next & slotMask) * SLOT_WORDS + SLOT_START]!
+    return { last: next - 1, position }
   }
 
   /**

@@ -341,6 +341,7 @@ export class Writer {
   #settleIfWanted(): void {
     const { atomics, words } = this.#ring
     if (atomics.load(words, WORD.settleWanted) === 0 || this.#written !== this.#durable) return
+    // Where it is settled already: settle.test.ts, in the writer's thread.
     if (this.#isUnsettled) this.#withRoom(() => this.#settle())
     atomics.store(words, WORD.settleWanted, 0)
     signal(atomics, words, WORD.durableEvent)

@@ -158,7 +158,7 @@ const RING_MUTATIONS: { readonly [name: string]: Mutation } = {
   },
   'aborted beyond the next published entry': {
     model: 'one entry each, one producer dies', shows: /aborted a published/,
-    patches: [mutate('ring/dead-producers', '#findEnd', /if \(isPublished\(this\.#ring, next\)\)[^;]*;/, '')],
+    patches: [mutate('ring/dead-producers', '#findEnd', ' && !isPublished(this.#ring, next)', '')],
   },
   'record freed before its claims are drained': {
     model: 'a producer dies, the writer sweeps', shows: VIOLATION,
