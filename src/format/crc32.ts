@@ -9,7 +9,7 @@
 import { crc32 as zlibCrc32 } from 'node:zlib'
 
 /** From this many bytes on, zlib is faster. */
-export const ZLIB_FROM_BYTES = 600
+const ZLIB_FROM_BYTES = 600
 /** Sixteen tables of 256 words in one array: table k holds the CRC of a byte followed by k zero bytes. */
 export const CRC_TABLE = buildTables()
 

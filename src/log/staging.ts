@@ -4,12 +4,12 @@
  */
 
 import { outOfRange, wrongType } from '../errors.js'
-import { ZLIB_FROM_BYTES } from '../format/crc32.js'
 import { FRAME_DATA, FRAME_OVERHEAD, sealFrame, writeFrameHeader } from '../format/frame-layout.js'
 import type { Stretch } from '../ring/append.js'
 import { MAX_SHORT_BYTES } from '../ring/append-program.js'
 import type { Claim } from '../ring/claim.js'
 import type { Ring } from '../ring/ring.js'
+import { MAX_UNSEALED_BYTES } from '../ring/ring-layout.js'
 import { LogMessage } from './log-message.js'
 
 /** What an entry may be given as. */
@@ -47,6 +47,7 @@ export class Staging implements Stretch {
   /** Its byte offset in the shared memory. */
   readonly #scratchAddress: number
   #scratchUsed = 0
+  readonly #maxShortBytes: number
   readonly #sole: Staged = { source: NOTHING, start: 0, length: 0 }
   readonly #group: Staged[] = []
 
@@ -56,6 +57,7 @@ export class Staging implements Stretch {
     this.#limits = limits
     this.#scratch = scratch
     this.#scratchAddress = scratch.byteOffset
+    this.#maxShortBytes = Math.min(MAX_SHORT_BYTES, ring.maxStretchBytes - FRAME_OVERHEAD, scratch.length)
   }
 
   /** Stages one entry. Throws `TypeError` or `RangeError`. */
@@ -66,7 +68,7 @@ export class Staging implements Stretch {
     this.count = 1
     this.bytes = FRAME_OVERHEAD + sole.length
     this.shortAddress = 0
-    if (sole.length <= MAX_SHORT_BYTES && typeof sole.source !== 'string' && sole.length <= this.#scratch.length) {
+    if (sole.length <= this.#maxShortBytes && typeof sole.source !== 'string') {
       if (sole.source !== this.#scratch) this.#scratch.set(sole.source)
       sole.source = this.#scratch
       this.shortAddress = this.#scratchAddress
@@ -135,7 +137,7 @@ export class Staging implements Stretch {
   #fillFrame(staged: Staged, target: Uint8Array, view: DataView, at: number, sequence: number, ticks: number, sealed: boolean): void {
     const { source, start, length } = staged
     const { operations, bytes, bytesAddress } = this.#ring
-    const inRing = operations !== undefined && target === bytes && length < ZLIB_FROM_BYTES
+    const inRing = operations !== undefined && target === bytes && FRAME_OVERHEAD + length <= MAX_UNSEALED_BYTES
     if (inRing && source === this.#scratch) {
       operations.frame(bytesAddress + at, this.#scratchAddress + start, length, sequence, ticks, this.#limits.tickBase)
     } else {

@@ -1,7 +1,7 @@
 /**
  * The few operations that JavaScript has no fast form of, as some kilobytes of WebAssembly over the log's shared memory:
  * 64-bit compare-and-set and maximum (a `BigInt64Array` takes three times as long and makes garbage), plain 32-bit atomic
- * loads and stores (2 ns; `Atomics.load` is a call of 6), a CRC-32 (48 ns for 128 bytes; 61 in JavaScript), and a whole frame with its
+ * loads and stores (2 ns; `Atomics.load` is a call of 6), a CRC-32 (35 ns for 128 bytes; 72 in JavaScript), and a whole frame with its
  * data copied within the memory (a view and `set` alone take 45 ns for 104 bytes). Node 20, 2026.
  *
  * No thread's state lives in here: an instance is a set of functions over a memory that is shared.
@@ -98,7 +98,7 @@ export interface CrcLocals {
 
 /**
  * Computes the CRC-32 of the bytes from the address in the local `at`, which moves there, to the one in `end`; see {@link checksum}. Slicing by 16, then
- * byte by byte; the same tables as in format/crc32.ts.
+ * by 4, then byte by byte; the same tables as in format/crc32.ts.
  */
 export function crc32(table: number, { at, end, crc, words }: CrcLocals): Code {
   /** The table's word for a byte of a word: one shift brings the byte to where it is four times its value. */
@@ -106,19 +106,33 @@ export function crc32(table: number, { at, end, crc, words }: CrcLocals): Code {
     const shifted = byte === 0 ? i32.shiftLeft(get(word), constant(2)) : i32.shiftRightUnsigned(get(word), constant(8 * byte - 2))
     return i32.load(i32.and(shifted, constant(255 << 2)), table + tableNumber * 1024)
   }
-  const lookUps = words.flatMap((word, index) => [0, 1, 2, 3].map((byte) => lookUp(word, byte, 15 - 4 * index - byte)))
+  /** What the bytes of a word come to that has so many bytes behind it. */
+  const lookUpAll = (word: number, behind: number): Code => {
+    const [a, b, c, d] = [0, 1, 2, 3].map((byte) => lookUp(word, byte, behind + 3 - byte)) as [Code, Code, Code, Code]
+    return i32.xor(i32.xor(a, b), i32.xor(c, d))
+  }
+  const [first, second, third, fourth] = words
   return [
     ...set(crc, constant(-1)),
     ...loop(when(i32.atLeastUnsigned(i32.subtract(get(end), get(at)), constant(16)),
-      set(words[0], i32.xor(get(crc), i32.load(get(at)))),
-      ...words.slice(1).map((word, index) => set(word, i32.load(get(at), 4 * (index + 1)))),
-      set(crc, lookUps.reduce((all, each) => i32.xor(all, each))),
+      set(first, i32.xor(get(crc), i32.load(get(at)))),
+      set(second, i32.load(get(at), 4)),
+      set(third, i32.load(get(at), 8)),
+      set(fourth, i32.load(get(at), 12)),
+      // The first word comes last: what depends on the turn before is the shorter, and the rest is computed meanwhile (35 instead of 46 ns for 128 bytes).
+      set(crc, i32.xor(i32.xor(i32.xor(lookUpAll(second, 8), lookUpAll(third, 4)), lookUpAll(fourth, 0)), lookUpAll(first, 12))),
       set(at, i32.add(get(at), constant(16))),
       leave(1),
     )),
+    ...loop(when(i32.atLeastUnsigned(i32.subtract(get(end), get(at)), constant(4)),
+      set(first, i32.xor(get(crc), i32.load(get(at)))),
+      set(crc, lookUpAll(first, 0)),
+      set(at, i32.add(get(at), constant(4))),
+      leave(1),
+    )),
     ...loop(when(i32.lessUnsigned(get(at), get(end)),
-      set(words[0], i32.xor(get(crc), i32.load8(get(at)))),
-      set(crc, i32.xor(i32.shiftRightUnsigned(get(crc), constant(8)), lookUp(words[0], 0, 0))),
+      set(first, i32.xor(get(crc), i32.load8(get(at)))),
+      set(crc, i32.xor(i32.shiftRightUnsigned(get(crc), constant(8)), lookUp(first, 0, 0))),
       set(at, i32.add(get(at), constant(1))),
       leave(1),
     )),

@@ -1,6 +1,7 @@
 import { crc32 as zlibCrc32 } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { crc32 } from '../../dist/src/format/crc32.js'
+import { allocateRing, openRing } from '../../dist/src/ring/ring.js'
 import { below, runSeed, seededRandom } from '../model/random.js'
 
 /** The check value of the CRC catalogue (ISO-HDLC), and texts whose checksums are widely published. */
@@ -43,4 +44,19 @@ test('it reads bytes in shared memory as any others', () => {
   for (const length of [15, 16, 17, 599, 600, 601, 3000]) {
     expect(crcOf(shared, 0, length)).toBe(zlibCrc32(Buffer.alloc(length, 0x5a)))
   }
+})
+
+test('the one in WebAssembly agrees with zlib for every length up to 2000, wherever the bytes begin', () => {
+  const seed = runSeed()
+  console.log(`crc32 in WebAssembly SEED=${seed}`)
+  const random = seededRandom(seed)
+  const { operations, bytes, bytesAddress } = openRing(allocateRing(4096, 16, 1000))
+  for (let at = 0; at < bytes.length; at++) bytes[at] = below(random, 256)
+  const wrong: string[] = []
+  for (let length = 0; length <= 2000; length++) {
+    const start = below(random, bytes.length - length)
+    const checksum = operations!.crc32(bytesAddress + start, bytesAddress + start + length) >>> 0
+    if (checksum !== zlibCrc32(Buffer.from(bytes.subarray(start, start + length)))) wrong.push(`${length} bytes from ${start}`)
+  }
+  expect(wrong).toEqual([])
 })

@@ -12,7 +12,7 @@ import { ModelMemory } from '../model/explore.js'
 import { below, runSeed, seededRandom } from '../model/random.js'
 import { runProgram } from '../model/wasm-steps.js'
 
-const RING_BYTES = 4096
+const RING_BYTES = 8192
 const SLOTS = 16
 const TICK_BASE = 148_000_000
 const APPENDS = 1000

@@ -56,6 +56,11 @@ describe('a stack that is found too full within the one operation', () => {
   })
 })
 
+test('an entry of more than a quarter of the ring goes through the arena, also where it is short enough for the one operation', () => {
+  expect([append('x'.repeat(996)), append('x'.repeat(997))]).toEqual([1, 2])
+  expect(drained()!.extents.map(({ source, bytes }) => [source, bytes])).toEqual([['ring', 1024], ['arena', 1025]])
+})
+
 test('a large entry that finds the log closed when it has the arena gives the arena back', () => {
   const compareExchange: Ring['atomics']['compareExchange'] = (words, index, expected, value) => {
     const before = ring.atomics.compareExchange(words, index, expected, value)
