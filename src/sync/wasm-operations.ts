@@ -19,9 +19,7 @@ export interface WasmOperations {
   store(address: number, value: number): void
   compareExchange64(address: number, expectedLow: number, expectedHigh: number, low: number, high: number): number
   raise64(address: number, value: number): number
-  /** CRC-32/ISO-HDLC of the bytes from `start` to `end`, as a signed word. */
-  crc32(start: number, end: number): number
-  /** Writes the checksum of the bytes from `start` to `end` at `end`. */
+  /** Writes the CRC-32/ISO-HDLC of the bytes from `start` to `end` at `end`. */
   seal(start: number, end: number): void
   /**
    * Writes a frame (format/frame-layout.ts) at `to`, all but its checksum: `length` bytes of data from `from`, the sequence, relative ticks
@@ -48,15 +46,12 @@ export function wasmOperations<More>(
 function definitions(crcTableAddress: number): (Definition & { readonly name: keyof WasmOperations })[] {
   const crcLocals = { crc: 2, words: [3, 4, 5, 6] } as const
   const crc = crc32(crcTableAddress, { at: 0, end: 1, ...crcLocals })
-  const result = checksum(crcLocals.crc)
-  const locals = [I32, I32, I32, I32, I32]
   return [
     { name: 'load', parameters: [I32], results: [I32], locals: [], code: atomic.load(get(0)) },
     { name: 'store', parameters: [I32, I32], results: [], locals: [], code: atomic.store(get(0), get(1)) },
     { name: 'compareExchange64', parameters: [I32, I32, I32, I32, I32], results: [I32], locals: [], code: compareExchange64() },
     { name: 'raise64', parameters: [I32, F64], results: [F64], locals: [I64, I64, I64], code: raise64() },
-    { name: 'crc32', parameters: [I32, I32], results: [I32], locals, code: [...crc, ...result] },
-    { name: 'seal', parameters: [I32, I32], results: [], locals, code: [...crc, ...i32.store(get(1), result)] },
+    { name: 'seal', parameters: [I32, I32], results: [], locals: [I32, I32, I32, I32, I32], code: [...crc, ...i32.store(get(1), checksum(crcLocals.crc))] },
     { name: 'frame', parameters: [I32, I32, I32, F64, F64, I32], results: [], locals: [], code: frame() },
   ]
 }
