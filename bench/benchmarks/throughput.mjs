@@ -14,8 +14,8 @@ const LARGE_BYTES = 64 * 1024
 const BESIDE_BYTES = 128
 
 /** Of one profiled entry of 104 bytes, Node 20, 2 virtual cores, 2026. */
-const PRODUCER_LIMIT = 'One producer thread is what limits it, with 130 to 140 ns for each entry: some 43 for the clock, 45 for the encoding, 50 for claim, copy and checksum. '
-  + 'What the writer does on the other core slows it down where both are threads of one core.'
+const PRODUCER_LIMIT = 'One producer thread is what limits it, with 125 to 145 ns for each entry: some 40 each for reading the clock and for encoding, which are calls out of JavaScript, '
+  + '35 for claim, copy and publishing, the rest for the checks around them.'
 
 const CONTENDERS = [
   { name: 'ringwal', store: 'ringwal', promise: 'durable' },
@@ -76,8 +76,8 @@ function againstFloor() {
   }
 }
 
-const SHARED_LIMIT = 'One producer and the writer keep two cores busy: an entry costs a producer some 135 ns and the writer some 90, and at one producer\'s full rate the disk takes '
-  + '0.9 GB/s, near what a raw file that is appended to takes. With two cores nothing is left for another one to use.'
+const SHARED_LIMIT = 'Two cores are all used: of 280 ns for an entry two producers take 205 and the writer 75. One producer takes 145: with two, the call that claims and fills takes 85 ns '
+  + 'instead of 35, for the cache lines that both write to (other places for the words and slots that they share did not help).'
 
 function producersContest({ size, isFull }) {
   const numbers = isFull ? [1, 2, 4, 8] : [1, 2, 4]
