@@ -11,7 +11,7 @@ import type { Ring } from '../ring/ring.js'
 import type { BlobKeeper } from './blob-keeper.js'
 import type { CursorKeeper } from './cursor-keeper.js'
 import { isOutOfFiles, RETRY_MS, type DiskSpace } from './disk-space.js'
-import { planRetention, type RetentionPlan } from './retention.js'
+import { planRetention, type RetainedSegment, type RetentionPlan } from './retention.js'
 import type { SegmentStore } from './segment-store.js'
 import type { SizeLimit } from './size-limit.js'
 import type { WriterOptions } from './writer-options.js'
@@ -137,16 +137,20 @@ export class Checkpointer {
   #plan(isDiskFull: boolean): RetentionPlan {
     const { retention } = this.#options
     const { maxBytes, maxSegmentBytes } = this.#limit
-    let blobBytes = 0
-    const segments = this.#store.retained.map((segment) => {
-      const upTo = this.#blobs.bytesUpTo(segment.lastSequence)
-      const bytes = segment.bytes + upTo - blobBytes
-      blobBytes = upTo
-      return { ...segment, bytes }
-    })
+    const { count, bytes } = this.#store
     // The tail at its full size, and a spare, which the next tail is made of.
-    const otherBytes = 2 * maxSegmentBytes + this.#blobs.bytesUpTo(Infinity) - blobBytes
-    return planRetention({ segments, otherBytes, committed: this.#cursors.committed, isDiskFull }, { ...retention, maxBytes })
+    const all = bytes + 2 * maxSegmentBytes + this.#blobs.bytesUpTo(Infinity)
+    return planRetention({ segments: this.#retained(), count, bytes: all, committed: this.#cursors.committed, isDiskFull }, { ...retention, maxBytes })
+  }
+
+  /** The segments, each with the blobs of its entries. */
+  *#retained(): Generator<RetainedSegment, void, undefined> {
+    let blobBytes = 0
+    for (const { lastSequence, bytes, ageMs } of this.#store.retained()) {
+      const upTo = this.#blobs.bytesUpTo(lastSequence)
+      yield { lastSequence, bytes: bytes + upTo - blobBytes, ageMs }
+      blobBytes = upTo
+    }
   }
 
   /** Whether the oldest segment may stay on the disk as a spare. */

@@ -22,10 +22,12 @@ export interface RetainedSegment {
 
 /** What there is. */
 export interface RetentionState {
-  /** Sealed segments, oldest first. */
-  readonly segments: readonly RetainedSegment[]
-  /** Bytes that all else takes or may take: the tail at its full size, and its blobs. */
-  readonly otherBytes: number
+  /** Sealed segments, oldest first. Taken one by one until one stays: there may be thousands, and this is asked at every roll. */
+  readonly segments: Iterable<RetainedSegment>
+  /** How many they are. */
+  readonly count: number
+  /** Bytes that they take, and that all else takes or may take: the tail at its full size, and its blobs. */
+  readonly bytes: number
   /** The lowest sequence that some consumer has committed; undefined without consumers. */
   readonly committed: number | undefined
   /** The disk is full: room has to be made whatever the limit says. */
@@ -50,15 +52,15 @@ export interface RetentionPlan {
  * | some consumer has not committed it | bytes are over the limit, or the disk is full, and `whenOver` is `'drop-oldest'` |
  */
 export function planRetention(state: RetentionState, options: RetentionOptions & { readonly maxBytes: number }): RetentionPlan {
-  const { segments, committed } = state
-  let bytes = segments.reduce((sum, segment) => sum + segment.bytes, state.otherBytes)
+  const { segments, count, committed } = state
+  let { bytes } = state
   let remove = 0
   // One segment at a time is pushed out for a full disk: what it frees is tried first.
   let isPressed = state.isDiskFull
   for (const segment of segments) {
     const isConsumed = committed !== undefined && segment.lastSequence <= committed
     const isOver = bytes > options.maxBytes || (isPressed && (isConsumed || options.whenOver === 'drop-oldest'))
-    const isBeyond = isOver || segment.ageMs > options.maxAgeMs || segments.length - remove > options.maxSegments
+    const isBeyond = isOver || segment.ageMs > options.maxAgeMs || count - remove > options.maxSegments
     const mayGo = isConsumed ? !options.keepConsumed || isBeyond
       : committed === undefined ? isBeyond
         : isOver && options.whenOver === 'drop-oldest'

@@ -77,9 +77,9 @@ export class SegmentStore {
   }
 
   /** The segments as the rule of retention sees them, oldest first. */
-  get retained(): RetainedSegment[] {
+  *retained(): Generator<RetainedSegment, void, undefined> {
     const nowMs = this.#nowMs
-    return this.#segments.map(({ lastSequence, bytes, endedMs }) => ({ lastSequence, bytes, ageMs: nowMs - endedMs }))
+    for (const { lastSequence, bytes, endedMs } of this.#segments) yield { lastSequence, bytes, ageMs: nowMs - endedMs }
   }
 
   /** How many there are. */

@@ -11,10 +11,10 @@ const DEFAULTS = {
   maxBytes: 1000, maxAgeMs: 7 * DAY_MS, maxSegments: Number.MAX_SAFE_INTEGER, keepConsumed: false, whenOver: 'refuse', cleanupIntervalMs: 3_600_000,
 } as const satisfies RetentionOptions
 
-/** Five segments of 10 entries and 100 bytes, 5 to 1 days old. */
+/** Five segments of 10 entries and 100 bytes, 5 to 1 days old, and 100 bytes beside them. */
 function state(overrides: Partial<RetentionState> = {}): RetentionState {
   const segments = [1, 2, 3, 4, 5].map((number) => ({ lastSequence: number * 10, bytes: 100, ageMs: (6 - number) * DAY_MS }))
-  return { segments, otherBytes: 100, committed: undefined, isDiskFull: false, ...overrides }
+  return { segments, count: 5, bytes: 600, committed: undefined, isDiskFull: false, ...overrides }
 }
 
 describe('which segments go', () => {
@@ -23,7 +23,7 @@ describe('which segments go', () => {
     ['without consumers: what is too old', {}, { maxAgeMs: 3.5 * DAY_MS }, { remove: 2, isOver: false }],
     ['without consumers: what is one too many', {}, { maxSegments: 3 }, { remove: 2, isOver: false }],
     ['without consumers: what is beyond the bytes', {}, { maxBytes: 350 }, { remove: 3, isOver: false }],
-    ['without consumers: all, and still beyond', { otherBytes: 900 }, { maxBytes: 800 }, { remove: 5, isOver: true }],
+    ['without consumers: all, and still beyond', { bytes: 1400 }, { maxBytes: 800 }, { remove: 5, isOver: true }],
     ['without consumers, a full disk takes nothing by itself', { isDiskFull: true }, {}, { remove: 0, isOver: false }],
     ['without consumers, a full disk takes one, if the oldest may be dropped', { isDiskFull: true }, { whenOver: 'drop-oldest' }, { remove: 1, isOver: false }],
     ['consumed ones at once', { committed: 25 }, {}, { remove: 2, isOver: false }],
@@ -45,7 +45,10 @@ describe('which segments go', () => {
       fc.nat(2000), fc.nat(130), fc.boolean(),
       (segments, limits, otherBytes, committed, isDiskFull) => {
         const numbered = segments.map((segment, index) => ({ ...segment, lastSequence: (index + 1) * 10 }))
-        const { remove, isOver } = planRetention({ segments: numbered, otherBytes, committed, isDiskFull }, { ...DEFAULTS, ...limits, whenOver: 'refuse' })
+        const bytes = segments.reduce((sum, segment) => sum + segment.bytes, otherBytes)
+        const { remove, isOver } = planRetention(
+          { segments: numbered, count: numbered.length, bytes, committed, isDiskFull }, { ...DEFAULTS, ...limits, whenOver: 'refuse' },
+        )
         expect(numbered.slice(0, remove).every(({ lastSequence }) => lastSequence <= committed)).toBe(true)
         const left = numbered.slice(remove).reduce((sum, { bytes }) => sum + bytes, otherBytes)
         expect(isOver).toBe(left > limits.maxBytes)
@@ -71,7 +74,7 @@ describe('the age of a segment', () => {
     return new SegmentStore(disk, '/log', segments, { spareBytes: () => 100, maxSegmentAgeMs: DAY_MS })
   }
 
-  const agesInDays = (store: SegmentStore): number[] => store.retained.map(({ ageMs }) => Math.round((ageMs / DAY_MS) * 10) / 10)
+  const agesInDays = (store: SegmentStore): number[] => Array.from(store.retained(), ({ ageMs }) => Math.round((ageMs / DAY_MS) * 10) / 10)
 
   test('is the time since the next one was created', () => {
     expect(agesInDays(storeOf([3.5, 2.5, 1.5, 0.5]))).toEqual([2.5, 1.5, 0.5, 0])
