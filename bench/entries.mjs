@@ -1,6 +1,8 @@
 /** What is appended: of one size, as a logger makes it, not all the same. */
 
 export const LINE_BYTES = 104
+/** What an entry takes at most on the disk beside its data, page cache of indexes and the like included. */
+export const BESIDE_BYTES = 128
 
 /** Distinct ones, to be used round and round: a power of two, few enough to stay in the processor's cache as a program's own lines do. */
 const MOST = 1024

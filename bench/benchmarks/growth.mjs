@@ -2,7 +2,7 @@
 
 import { setImmediate as turn } from 'node:timers/promises'
 import { openLog } from '../../dist/src/index.js'
-import { LINE_BYTES, makeLines } from '../entries.mjs'
+import { BESIDE_BYTES, LINE_BYTES, makeLines } from '../entries.mjs'
 import { touchMemory } from '../raw-disk.mjs'
 import { median } from '../statistics.mjs'
 
@@ -11,8 +11,6 @@ export const title = 'Growth'
 const POINTS = 40
 const CONSUMERS = [1, 10, 25, 50, 100]
 const ROUNDS = 4
-/** What an entry takes at most, page cache of the file system's own included. */
-const ENTRY_BYTES = LINE_BYTES + 128
 const LINES = makeLines()
 const line = (index) => LINES[index & (LINES.length - 1)]
 
@@ -61,7 +59,7 @@ export async function measureLog({ directory, entries }) {
   const log = await openLog({ directory, whenFull: 'block' })
   const part = Math.ceil(entries / POINTS)
   await appendDurably(log, part)
-  touchMemory(directory, entries * ENTRY_BYTES)
+  touchMemory(directory, entries * (LINE_BYTES + BESIDE_BYTES))
   const points = []
   for (let index = 1; index <= POINTS; index++) points.push([index * part, ((await appendDurably(log, part)) * 1e6) / part])
   await log.close()
@@ -91,7 +89,7 @@ export async function measureConsumers({ directory, consumers, entries }) {
   await appendDurably(log, entries)
   // What is committed must have been delivered.
   for (const consumer of all) await deliver(consumer, entries)
-  touchMemory(directory, ROUNDS * entries * ENTRY_BYTES)
+  touchMemory(directory, ROUNDS * entries * (LINE_BYTES + BESIDE_BYTES))
   let ns
   // The last one counts: all is compiled by then.
   for (let round = 0; round < ROUNDS; round++) ns = await appendAndCommit(log, all, { entries, round })

@@ -2,7 +2,8 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openLog } from '../../dist/src/index.js'
-import { makeLines } from '../entries.mjs'
+import { BESIDE_BYTES, LINE_BYTES, makeLines } from '../entries.mjs'
+import { touchMemory } from '../raw-disk.mjs'
 
 export const title = 'The queue'
 
@@ -139,6 +140,7 @@ export async function measureCommits({ directory, commits, count }) {
   const iterator = consumer[Symbol.asyncIterator]()
   for (let last = 0; last < count;) last = (await iterator.next()).value.sequence
   await iterator.return()
+  touchMemory(directory, count * (LINE_BYTES + BESIDE_BYTES))
   const result = await append(log, count, commits ? (index) => consumer.commit(1 + index) : undefined)
   await log.close()
   return result

@@ -2,7 +2,7 @@
 
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
-import { LINE_BYTES, makeLines } from '../entries.mjs'
+import { BESIDE_BYTES, LINE_BYTES, makeLines } from '../entries.mjs'
 import { touchMemory, writeAndSync } from '../raw-disk.mjs'
 
 export const title = 'Durable throughput'
@@ -10,8 +10,6 @@ export const title = 'Durable throughput'
 const MIB = 2 ** 20
 const SIZES = [16, LINE_BYTES, 1024, 16 * 1024, MIB]
 const LARGE_BYTES = 64 * 1024
-/** What an entry takes at most beside its data, page cache of indexes and the like included. */
-const BESIDE_BYTES = 128
 
 /** Of one profiled entry of 104 bytes, Node 20, 2 virtual cores, 2026. */
 const PRODUCER_LIMIT = 'One producer thread is what limits it, with 125 to 145 ns for each entry: some 40 each for reading the clock and for encoding, which are calls out of JavaScript, '
