@@ -16,7 +16,7 @@ h3 { font-size: 1.05rem; margin: 2rem 0 0; } p { margin: .2rem 0 .6rem; color: v
 table { border-collapse: collapse; margin: .6rem 0; font-size: .85rem; } th { font-weight: 600; text-align: right; color: var(--soft); }
 th, td { padding: .15rem .7rem .15rem 0; border-bottom: 1px solid var(--grid); text-align: right; font-variant-numeric: tabular-nums; }
 th:first-child, td:first-child { text-align: left; } td + td { white-space: nowrap; } code { font-size: .9em; }
-svg { width: 100%; height: auto; font: 12px system-ui, sans-serif; fill: var(--soft); }
+svg { width: 100%; height: auto; overflow: visible; font: 12px system-ui, sans-serif; fill: var(--soft); }
 .grid { stroke: var(--grid); } path { fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: round; } circle, rect.median { fill: currentColor; }
 text.name { fill: var(--ink); } .good { color: ${light(2)}; } .bad { color: ${light(4)}; font-weight: 600; }
 ${COLOURS.map((_, index) => `.s${index} { color: ${light(index)}; }`).join(' ')}
