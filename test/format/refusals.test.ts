@@ -1,9 +1,11 @@
 /** What has a sound checksum and is refused all the same: each rule of validity at its edge. */
 
+import { crc32 } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { CONTROL_KIND, controlKind, decodeRange, encodeControlFrame, encodeRange } from '../../dist/src/format/control-layout.js'
-import { FRAME_OVERHEAD } from '../../dist/src/format/frame-layout.js'
+import { FRAME_OVERHEAD, frameSequence, frameSize, MAX_FRAME_DATA_BYTES, writeFrameHeader } from '../../dist/src/format/frame-layout.js'
 import { decodeIndex, encodeIndex, MIN_INDEX_FRAME_BYTES, type IndexEntry, type SparseIndex } from '../../dist/src/format/index-layout.js'
+import { decodeSegmentHeader, encodeSegmentHeader, SEGMENT_HEADER_BYTES, tailHeader, type SegmentHeader } from '../../dist/src/format/segment-layout.js'
 import { createSegmentName, isSpareName, segmentNameOf, spareName } from '../../dist/src/format/segment-name.js'
 import { decodeTrailer, encodeTrailer, type Cursor } from '../../dist/src/format/trailer-layout.js'
 import { createUuid, uuidFromHex } from '../../dist/src/format/uuid.js'
@@ -119,4 +121,66 @@ test('a spare is named by the whole of its UUID, and by nothing else', () => {
   const spare = spareName(createSegmentName(5))
   expect(isSpareName(spare)).toBe(true)
   for (const other of [`x${spare}`, `${spare}x`, spare.slice(1), `g${spare.slice(1)}`, spare.replace('.', 'x')]) expect(isSpareName(other), other).toBe(false)
+})
+
+test('a frame that is too short for a trailer is none, also where nothing stands behind it', () => {
+  for (let dataBytes = 4; dataBytes < 96; dataBytes++) {
+    const bytes = encodeControlFrame('trailer', dataBytes, 0, 0, (into, _view, at) => void into.fill(9, at + 4, at + dataBytes))
+    expect(decodeTrailer(bytes.slice(), viewOf(bytes.slice()), 0, bytes.length, 128, ID), String(dataBytes)).toBeUndefined()
+  }
+})
+
+/** A sealed segment of the entries 7 to 9. */
+const SEALED: SegmentHeader = { firstSequence: 7, lastSequence: 9, firstTicks: 5n, lastTicks: 6n, entryCount: 3, bytes: SEGMENT_HEADER_BYTES, sealed: true }
+
+/** With a checksum that is right, whatever is in it. */
+function decodedHeader(header: Partial<SegmentHeader>, change: (bytes: Buffer) => void = () => undefined): ReturnType<typeof decodeSegmentHeader> {
+  const bytes = Buffer.from(encodeSegmentHeader({ ...SEALED, ...header }))
+  change(bytes)
+  bytes.writeUInt32LE(crc32(bytes.subarray(0, SEGMENT_HEADER_BYTES - 4)), SEGMENT_HEADER_BYTES - 4)
+  return decodeSegmentHeader(bytes)
+}
+
+test.each<[string, Partial<SegmentHeader>]>([
+  ['of a segment', {}],
+  ['of one from the first sequence on, with fewer entries than sequences', { firstSequence: 1, entryCount: 0 }],
+  ['of an empty one', { lastSequence: 6, entryCount: 0 }],
+  ['of an open one, which does not tell its size yet', { lastSequence: 6, entryCount: 0, bytes: 0, sealed: false }],
+])('a header %s is taken as it was written', (_what, header) => {
+  expect(decodedHeader(header)).toEqual({ ...SEALED, ...header })
+})
+
+test.each<[string, Partial<SegmentHeader>]>([
+  ['that begins with sequence 0', { firstSequence: 0 }],
+  ['whose last sequence is before its first by more than one', { lastSequence: 5, entryCount: 0 }],
+  ['of a sealed segment that is smaller than a header', { bytes: SEGMENT_HEADER_BYTES - 1 }],
+  ['of more entries than sequences', { entryCount: 4 }],
+])('a header %s is none', (_what, header) => {
+  expect(decodedHeader(header)).toBe('fields')
+})
+
+test('a header that is too short, of something else, of another version, or neither sealed nor open, says so', () => {
+  expect(decodeSegmentHeader(encodeSegmentHeader(SEALED).subarray(1))).toBe('short')
+  expect(decodedHeader({}, (bytes) => void (bytes[0]! ^= 1))).toBe('magic')
+  expect(decodedHeader({}, (bytes) => bytes.writeUInt32LE(2, 4))).toBe('version')
+  expect(decodedHeader({}, (bytes) => bytes.writeUInt8(2, 56))).toBe('fields')
+  expect(decodedHeader({}, (bytes) => bytes.fill(255, 40, 48))).toBe('fields')
+})
+
+test('a tail that has just begun ends before its first sequence', () => {
+  expect(tailHeader(7)).toMatchObject({ firstSequence: 7, lastSequence: 6, sealed: false })
+})
+
+test('a frame may be of any sequence up to 2^53 - 1, and of no more bytes than an entry may have', () => {
+  const view = new DataView(new ArrayBuffer(FRAME_OVERHEAD))
+  for (const sequence of [1, 2 ** 32 - 1, 2 ** 32, 2 ** 40 + 5, Number.MAX_SAFE_INTEGER]) {
+    writeFrameHeader(view, 0, 0, sequence, 0, 0)
+    expect(frameSequence(view, 0)).toBe(sequence)
+  }
+  const sizeOf = (dataBytes: number): ReturnType<typeof frameSize> => {
+    writeFrameHeader(view, 0, dataBytes, 1, 0, 0)
+    return frameSize(view, 0, FRAME_OVERHEAD, 2 ** 32)
+  }
+  expect(sizeOf(MAX_FRAME_DATA_BYTES)).toBe(FRAME_OVERHEAD + MAX_FRAME_DATA_BYTES)
+  expect(sizeOf(MAX_FRAME_DATA_BYTES + 1)).toBe('length')
 })

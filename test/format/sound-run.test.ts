@@ -89,3 +89,13 @@ test('whatever is done to frames, a run is never longer than they are valid one 
     if (isWhole) expect(run).toBe(bytes.length)
   }
 })
+
+test('what is no frame ends a run, also where its checksum is right', () => {
+  const random = seededRandom(1)
+  const { bytes, view } = framesOf([10, 20, 30], random)
+  const second = FRAME_OVERHEAD + 10
+  const end = second + FRAME_OVERHEAD + 20
+  bytes.writeUInt32LE(0x21474d53, second)
+  bytes.writeUInt32LE(zlibCrc32(bytes.subarray(second, end - 4)), end - 4)
+  expect(soundRun(bytes, view, 0, bytes.length)).toBe(second)
+})
