@@ -13,6 +13,7 @@ import type * as Library from '../../dist/src/index.js'
 import type { Fault, ProveOptions, ProveResult } from './harness.js'
 import { kindOf, legalOutcomes, nameOf, pointOf, pointsOf, samplePoints, SCENARIOS, type Outcome, type Point } from './system-call-points.js'
 import { findFaults } from './system-calls-oracle.js'
+import { brokenRules } from './system-call-rules.js'
 import { runProgram, THREADS, tracerObstacle, type ProgramEnd, type Told, type TracedCall } from './traced-program.js'
 
 /** At least so many; with the first and last ones of each kind they take about two and a half minutes of one core. */
@@ -136,6 +137,7 @@ function judge(end: ProgramEnd, point: Point, outcome: Outcome, root: string): s
   if (!legal.includes(outcome)) wrong.push(`it ${outcome} where ${legal.join(' or ')} is right, after ${kindOf(call, root)}`)
   if (end.errors !== '') wrong.push(`it said ${end.errors.slice(0, 500)}`)
   if (outcome !== 'killed' && (end.code !== 0 || end.told.at(-1)?.kind !== 'end')) wrong.push(`it ended with code ${end.code}, signal ${end.signal}`)
+  wrong.push(...[...end.calls.values()].flatMap((calls) => brokenRules(calls, root)))
   const failures = failuresOf(end)
   const untyped = failures.find(({ error }) => !error.isWalError)
   if (untyped !== undefined) wrong.push(`${untyped.step} failed with something else than a WalError: ${untyped.error.message}`)

@@ -54,6 +54,9 @@ const RING_MUTATIONS: { readonly [name: string]: Mutation } = {
     model: 'one entry each', shows: LOST_WAKE_UP,
     patches: [mutate('ring/wake', 'sleepForSequence', /(atomics\.store\(words, WORD\.sleepSequence[^;]*;)([^]*?)(const mark [^;]*;)/, '$2 $3 $1')],
   },
+  'asleep without a time limit, behind one who died before it could wake': {
+    model: 'one entry each, one producer dies', shows: /lost wake-up|is not freed/, patches: [mutate('ring/wake', 'sleepForSequence', 'WORD.asleep, 1, timeoutMs)', 'WORD.asleep, 1, Infinity)')],
+  },
   'full without another look at the claim word': {
     model: 'full is said only of a full ring', shows: /never was/,
     patches: [mutate('ring/claim', 'placeStatus', /if \(atomics\.load\(words, WORD\.claim\) === low[^;]*return CLAIM_FULL;/, 'return CLAIM_FULL;')],

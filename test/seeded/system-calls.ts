@@ -67,4 +67,29 @@ export const BUGS: readonly SeededBug[] = [
     patches: [{ file: 'writer/run-writer.js', from: 'failLog(ring, error);', to: '' }],
     caughtBy,
   },
+  {
+    name: 'what the log makes may be read by others',
+    patches: [{ file: 'disk/node-disk.js', from: 'this.#fd = openSync(path, flags, 0o600);', to: 'this.#fd = openSync(path, flags, 0o644);' }],
+    caughtBy,
+  },
+  {
+    name: 'directories of the log may be entered by others',
+    patches: [{ file: 'disk/node-disk.js', from: 'mkdirSync(path, { mode: 0o700 });', to: 'mkdirSync(path);' }],
+    caughtBy,
+  },
+  {
+    name: 'links are followed',
+    patches: [{ file: 'disk/node-disk.js', from: 'const NOFOLLOW = constants.O_NOFOLLOW ?? 0;', to: 'const NOFOLLOW = 0;' }],
+    caughtBy,
+  },
+  {
+    name: 'a file that is there already is taken for a new one',
+    patches: [{ file: 'disk/node-disk.js', from: 'constants.O_CREAT | constants.O_EXCL', to: 'constants.O_CREAT' }],
+    caughtBy,
+  },
+  {
+    name: 'the name of a new directory is not synced',
+    patches: [{ file: 'disk/node-disk.js', from: 'syncDirectory(dirname(at));', to: '' }],
+    caughtBy,
+  },
 ]
