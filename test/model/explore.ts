@@ -114,6 +114,10 @@ export class ModelMemory implements AtomicsSeam {
     return value
   }
 
+  clear = (words: Int32Array, from: number, to: number): void => {
+    for (let index = from; index < to; index++) this.put(words, index, 0)
+  }
+
   add = (words: Int32Array, index: number, value: number): number => {
     const before = words[index]!
     this.put(words, index, before + value)
@@ -196,6 +200,7 @@ export class ModelMemory implements AtomicsSeam {
       const low = this.cell(this.#control, args[0])
       return [low, low + 1]
     }
+    if (name === 'clear') return Array.from({ length: (args[2] as number) - (args[1] as number) }, (_, index) => this.cell(args[0], args[1]) + index)
     return ['load', 'store', 'add', 'exchange', 'compareExchange', 'wait', 'until'].includes(name) ? [this.cell(args[0], args[1])] : undefined
   }
 }
@@ -362,7 +367,7 @@ class History {
 }
 
 function isStore({ name, args }: Step, result: unknown): boolean {
-  return name === 'store' || name === 'bytes-write' || (name === 'compareExchange64' && result === true) || (name === 'exchangeIf64' && result === args[1])
+  return name === 'store' || name === 'clear' || name === 'bytes-write' || (name === 'compareExchange64' && result === true) || (name === 'exchangeIf64' && result === args[1])
 }
 
 /** Hashes of states, and for each the interleavings below it. Open addressing; grows. */

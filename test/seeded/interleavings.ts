@@ -89,11 +89,11 @@ const RING_MUTATIONS: { readonly [name: string]: Mutation } = {
     model: 'close beside a claim', shows: LOST_WAKE_UP, patches: [mutate('ring/claim', 'claimStretch', 'high < 0 || ', '')],
   },
   'released before it is cleared': {
-    model: 'no slot, the entry dropped', shows: LOST_WAKE_UP,
-    patches: [mutate('ring/drain', 'release', /(for \(let sequence = batch\.firstSequence;[^]*?\n    \})([^]*)\}$/, '$2 $1 }')],
+    model: 'no slot, the entry dropped', shows: /lost wake-up|stretch starts/,
+    patches: [mutate('ring/drain', 'release', /(const from = [^]*to - slots\.length\);)([^]*)\}$/, '$2 $1 }')],
   },
   'not cleared': {
-    model: 'no slot, the entry dropped', shows: VIOLATION, patches: [mutate('ring/drain', 'release', /for \(let sequence = batch\.firstSequence;[^]*?\n    \}/, '')],
+    model: 'no slot, the entry dropped', shows: VIOLATION, patches: [mutate('ring/drain', 'release', /const from = [^]*to - slots\.length\);/, '')],
   },
   'released before it is written': {
     model: 'no bytes, the entry dropped', shows: WRONG_BYTES,
