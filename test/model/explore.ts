@@ -118,11 +118,7 @@ export class ModelMemory implements AtomicsSeam {
     for (let index = from; index < to; index++) this.put(words, index, 0)
   }
 
-  add = (words: Int32Array, index: number, value: number): number => {
-    const before = words[index]!
-    this.put(words, index, before + value)
-    return before
-  }
+  add = (words: Int32Array, index: number, value: number): number => this.exchange(words, index, words[index]! + value)
 
   exchange = (words: Int32Array, index: number, value: number): number => {
     const before = words[index]!

@@ -439,7 +439,8 @@ export class MemoryDisk implements Disk {
     this.#requirePower()
     if (this.#directories.has(path)) throw systemError(access === 'write' ? 'EISDIR' : 'EINVAL', 'open', path)
     const inode = this.#inodes.get(this.#require(path, 'open'))!
-    if (access === 'write' && inode.isProtected && this.#geometry.enforceProtection) throw systemError('EACCES', 'open', path)
+    // As the real disk has it: what is not opened for reading is opened for writing too.
+    if (access !== 'read' && inode.isProtected && this.#geometry.enforceProtection) throw systemError('EACCES', 'open', path)
     return this.#file(path, inode, access === 'write')
   }
 

@@ -24,11 +24,11 @@ beforeEach(() => {
 afterEach(() => rmSync(directory, { recursive: true }))
 
 /** Recovery refuses with `ERR_WAL_CORRUPT`, details as given, and leaves every byte as it was. */
-function expectRefused(details: Partial<WalError>): void {
+function expectRefused(details: Partial<WalError>, salvages = false): void {
   const before = imageOf(directory)
   let refusal: unknown
   try {
-    recover(nodeDisk, directory)
+    recover(nodeDisk, directory, salvages)
   } catch (error) {
     refusal = error
   }
@@ -108,21 +108,21 @@ test('a sealed header that cannot be read does not hide entries: trailers tell t
   expect(await readSequences(directory)).toEqual(upTo(5))
 })
 
-test('nor does it where the file may not be written to, as a sealed one may not by anybody but root', () => {
-  const { path } = maker.make({ batches: [2, 2], seal: true })
-  maker.make({ batches: [1], seal: true })
-  flip(path, 56)
-  const disk = new MemoryDisk({ enforceProtection: true })
-  disk.makeDirectory('/log')
-  for (const name of readdirSync(directory)) {
-    const file = disk.create(`/log/${name}`)
-    file.write([readFileSync(join(directory, name))], 0)
-    file.protect()
-    file.close()
-  }
-  expect(recover(disk, '/log')).toMatchObject({ nextSequence: 6, report: { entries: 5, segments: 2 } })
-  expect(recover(disk, '/log').report.cleanClose).toBe(true)
-})
+test.each([['the header of the newest', 1, 56], ['the header of one that is followed', 2, 56], ['an index', 2, -5]])(
+  'what is damaged is mended where it may not be written to, as a sealed segment may not by anybody but root: %s', (_what, count, offset) => {
+    const [first] = Array.from({ length: count }, () => maker.make({ batches: [2, 2], seal: true }))
+    flip(first!.path, offset < 0 ? readFileSync(first!.path).length + offset : offset)
+    const disk = new MemoryDisk({ enforceProtection: true })
+    disk.makeDirectory('/log')
+    for (const name of readdirSync(directory)) {
+      const file = disk.create(`/log/${name}`)
+      file.write([readFileSync(join(directory, name))], 0)
+      file.protect()
+      file.close()
+    }
+    expect(recover(disk, '/log', true)).toMatchObject({ nextSequence: 4 * count + 1, report: { entries: 4 * count, segments: count, lost: [] } })
+    expect(recover(disk, '/log').report.cleanClose).toBe(true)
+  })
 
 test('a frame damaged inside a sealed segment is not found at open, and reported at its place when read', async () => {
   const { path, ends } = maker.make({ batches: [2, 2, 2], seal: true })
@@ -169,13 +169,18 @@ test('two segments that both follow the same one are refused', () => {
   expect(recover(nodeDisk, directory).nextSequence).toBe(6)
 })
 
-test('a segment of another version is refused and left as it is', () => {
+test('a segment of another version is refused and left as it is, by a salvage too, whatever else there is to mend', () => {
+  const first = maker.make({ batches: [2], seal: true })
   const { path } = maker.make({ batches: [2], seal: true })
   damage(path, (bytes) => {
     bytes.writeUInt32LE(2, 4)
     bytes.writeUInt32LE(crc32(bytes.subarray(0, 124)), 124)
   })
   expectRefused({ file: path, offset: 4 })
+  expectRefused({ file: path, offset: 4 }, true)
+  flip(first.path, readFileSync(first.path).length - 5)
+  expectRefused({ file: first.path })
+  expectRefused({ file: path, offset: 4 }, true)
 })
 
 test('of several damaged places the first is told, and how many more there are', () => {

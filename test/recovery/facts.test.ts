@@ -11,6 +11,7 @@ import { createSegmentName, parseSegmentName } from '../../dist/src/format/segme
 import { verifyLog } from '../../dist/src/index.js'
 import { isTailStale, readFacts, type SegmentFacts } from '../../dist/src/recovery/facts.js'
 import { recover } from '../../dist/src/recovery/recover.js'
+import { verifyDirectory } from '../../dist/src/recovery/verify.js'
 import { damage, flip, frameOf, SegmentMaker, type MadeSegment } from './made-segments.js'
 
 let directory: string
@@ -29,16 +30,25 @@ afterEach(() => {
 })
 
 /** Counts what is open. */
-const counting: Disk = { ...nodeDisk, open: (path, access): DiskFile => {
-  const file = nodeDisk.open(path, access)
-  opened++
-  return new Proxy(file, { get: (target, name) => (name !== 'close' ? Reflect.get(target, name).bind(target) : () => {
-    opened--
-    target.close()
-  }) })
+const counting: Disk = { ...nodeDisk, open: (path, access) => counted(nodeDisk.open(path, access)), create: (path) => counted(nodeDisk.create(path)) }
+/** The same, and opens nothing for writing: as root nothing else would tell. */
+const reading: Disk = { ...counting, open: (path, access) => {
+  expect(access).toBe('read')
+  return counting.open(path, access)
 } }
 
-const factsOf = (path: string): SegmentFacts => readFacts(counting, directory, parseSegmentName(basename(path))!)
+function counted(file: DiskFile): DiskFile {
+  opened++
+  return new Proxy(file, { get: (target, name) => {
+    if (name === 'path') return target.path
+    return name !== 'close' ? Reflect.get(target, name).bind(target) : () => {
+      opened--
+      target.close()
+    }
+  } })
+}
+
+const factsOf = (path: string): SegmentFacts => readFacts(reading, directory, parseSegmentName(basename(path))!)
 
 /** Puts a header there that differs from what it says. */
 function rewriteHeader(path: string, changes: Partial<SegmentHeader>): void {
@@ -111,6 +121,22 @@ describe('a segment from elsewhere', () => {
     const header = { ...tailHeader(1), lastSequence: 3, entryCount: 3, firstTicks: 5n, lastTicks: 9n, bytes: 128 + 3 * frameBytes, sealed: true }
     expect(factsOf(write([1, 2, 3], header))).toMatchObject({ scan: undefined, sealed: undefined, foreign: { lastSequence: 3, entryCount: 3, firstTicks: 5n, lastTicks: 9n, faultOffset: undefined } })
   })
+})
+
+test('the check of a whole directory reads, and closes what it has read: of a segment whose seal was interrupted the index too', async () => {
+  const { path } = makeSealed()
+  rewriteHeader(path, tailHeader(4))
+  const progress: number[] = []
+  const report = await verifyDirectory(reading, directory, { onProgress: (doneBytes) => progress.push(doneBytes) })
+  expect(report).toMatchObject({ status: 'sound', entries: 7, segments: [{ state: 'sealed' }, { state: 'open' }] })
+  expect(progress).toEqual([report.bytes])
+})
+
+test('recovery leaves no file open: what it seals, what it copies for that, what a salvage keeps and rebuilds', () => {
+  const first = maker.make({ batches: [2], seal: true })
+  maker.make({ batches: [2, 2] })
+  flip(first.path, readFileSync(first.path).length - 5)
+  expect(recover(counting, directory, true)).toMatchObject({ nextSequence: 7, report: { segments: 2, entries: 6, lost: [], salvaged: [expect.any(String)] } })
 })
 
 test('a batch that was begun in a file of another segment is no leftover of that one, though its trailer never came', async () => {

@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { Disk } from '../../dist/src/disk/disk.js'
 import { nodeDisk } from '../../dist/src/disk/node-disk.js'
 import { readLog } from '../../dist/src/index.js'
 import { recover } from '../../dist/src/recovery/recover.js'
@@ -143,6 +144,17 @@ test('recovery that is cut off at any operation, power lost, gives in the end wh
       expect(count).toBeGreaterThan(0)
     }
   }
+})
+
+test('a tail that somebody cuts short while it is copied ends recovery, which would else wait for the rest for ever', () => {
+  const { path, ends } = maker.make({ batches: [2, 2] })
+  let opens = 0
+  const disk: Disk = { ...nodeDisk, open: (file, access) => {
+    // The first time it is scanned.
+    if (++opens === 2) truncateSync(path, 200)
+    return nodeDisk.open(file, access)
+  } }
+  expect(() => recover(disk, directory)).toThrow(`${path} still reaches to byte ${ends[2]!}`)
 })
 
 test('a recovered directory reads the same for the library and the independent parser', async () => {

@@ -2,7 +2,7 @@
 
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { recover } from '../../dist/src/recovery/recover.js'
 import { MemoryDisk, systemError } from '../model/memory-disk.js'
@@ -107,6 +107,17 @@ test('what is in doubt is written into a new file, and not again into the old on
     'syncDirectory', 'create spare', 'write spare 0', 'sync spare', 'rename spare', 'syncDirectory', 'truncate wal', 'sync wal',
     `write wal ${end}`, 'truncate wal', 'sync wal', 'write wal 0', 'sync wal', 'protect wal',
   ])
+})
+
+test('a long one is copied a mebibyte at a time, and not a byte of what stands behind its last batch', () => {
+  const disk = unmarked({ batches: [10_000] })
+  const end = last.ends.at(-1)!
+  const tail = disk.open(`/log/${basename(last.path)}`, 'write')
+  tail.write([Buffer.alloc(5000)], end)
+  tail.close()
+  expect(recover(disk, '/log').report).toMatchObject({ entries: 10_002, cuts: [{ offset: end, bytes: 5000, reason: 'zeros' }] })
+  const copied = disk.operations.filter(({ kind, path }) => kind === 'write' && path.endsWith('.spare'))
+  expect(copied.map(({ offset, bytes }) => [offset, bytes])).toEqual([[0, 2 ** 20], [2 ** 20, end - 2 ** 20]])
 })
 
 test('what a next segment proves to its end is not written again, only sealed', () => {

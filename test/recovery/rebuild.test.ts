@@ -3,9 +3,11 @@
 import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
+import { crc32 } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { nodeDisk } from '../../dist/src/disk/node-disk.js'
 import { encodeRange } from '../../dist/src/format/control-layout.js'
+import { encodeSegmentHeader, tailHeader } from '../../dist/src/format/segment-layout.js'
 import { createSegmentName, parseSegmentName, spareName } from '../../dist/src/format/segment-name.js'
 import { absoluteTicks, relativeTicks, tickBase, ticksFromMs } from '../../dist/src/format/ticks.js'
 import { readLog, repairLog, verifyLog } from '../../dist/src/index.js'
@@ -13,6 +15,7 @@ import { rebuildSegment } from '../../dist/src/recovery/rebuild.js'
 import { recover, type RecoveryReport } from '../../dist/src/recovery/recover.js'
 import { readIndex } from '../../dist/src/segment/sealed-index.js'
 import { Tail } from '../../dist/src/segment/tail.js'
+import { parseDirectory } from '../format/independent-parser.mjs'
 import { damage, flip, readSequences, SegmentMaker, upTo, type MadeSegment } from './made-segments.js'
 import { dataOf, frameOf, offsetOfEntry, segmentFiles, writeLog } from './written-log.js'
 
@@ -101,6 +104,24 @@ describe('a segment that is rebuilt', () => {
     expect(seen).toEqual([49, ...upTo(120).slice(50)])
   })
 
+  test('ends a batch with the entry that fills it, and indexes the one that lies just so far behind the last', async () => {
+    writeLog(directory, { segments: [[9]], dataBytes: 65_536 - 28 })
+    const [file] = segmentFiles(directory)
+    flip(file!, offsetOfEntry(file!, 9) + 100)
+    expect(await repairedLoss()).toEqual([[9, 9]])
+    const parsed = parseDirectory(directory)
+    expect([...parsed.frames()].map(({ kind }) => kind[0]).join('')).toBe('teeeeteeeetgtt')
+    expect(parsed.segments[0]!.index.map(({ sequence }) => sequence)).toEqual(upTo(8))
+  })
+
+  test('begins with the time of the one before it, also where its own first entry is lost', async () => {
+    maker.make({ batches: [2], seal: true })
+    const { path } = maker.make({ batches: [3], seal: true })
+    flip(path, offsetOfEntry(path, 3) + 30)
+    expect(await repairedLoss()).toEqual([[3, 3]])
+    expect([...parseDirectory(directory).entries()].map(({ sequence }) => sequence)).toEqual([1, 2, 4, 5])
+  })
+
   test('keeps aborted sequences as what they are, and those that were given up before are not given up again', async () => {
     const path = writeFrames([entry(1), entry(2), rangeFrame('aborted', 3, 4), entry(5), entry(6)], 6)
     expect((await verifyLog(directory)).status).toBe('sound')
@@ -187,8 +208,16 @@ describe('a salvage', () => {
     const cursors = [{ name: 'uploader', sequence: 2, epoch: 0 }]
     const { path } = maker.make({ batches: [2, 2], seal: true, cursors })
     flip(path, readFileSync(path).length - 30)
-    expect((await salvaged()).lost).toEqual([])
+    expect(await salvaged()).toMatchObject({ lost: [], cleanClose: false })
     expect(recover(nodeDisk, directory)).toMatchObject({ cursors, nextSequence: 5 })
+  })
+
+  test('mends any number of segments, each for itself, and also such as hold one entry', async () => {
+    const paths = Array.from({ length: 12 }, () => maker.make({ batches: [1], seal: true }).path)
+    for (const path of paths) flip(path, readFileSync(path).length - 5)
+    const { segments, entries, lost, salvaged: copies } = await salvaged()
+    expect([segments, entries, lost, copies.map((copy) => basename(copy))]).toEqual([12, 12, [], paths.map((path) => `${basename(path)}.1`)])
+    expect([...parseDirectory(directory).entries()].map(({ sequence }) => sequence)).toEqual(upTo(12))
   })
 
   test('takes no notice of what an interrupted one has left', async () => {
@@ -224,13 +253,26 @@ describe('a salvage', () => {
     expect(await readSequences(directory)).toEqual(upTo(4))
   })
 
-  test.each([
-    ['no segment', new Uint8Array(16)],
-    ['one that would be newer than itself', createSegmentName(4_000_000_000_000).uuid],
-  ])('mends the link of a segment that names %s as the one before it, and makes none anew', async (_what, uuid) => {
-    const first = maker.make({ batches: [2], seal: true })
-    maker.make({ batches: [2], seal: true, previous: { ...first, uuid } })
+  test('goes by the trailers of an open segment, whatever its header says that it begins with', async () => {
     maker.make({ batches: [2], seal: true })
+    const { path } = maker.make({ batches: [2, 2], settle: true })
+    flip(path, offsetOfEntry(path, 5) + 30)
+    damage(path, (bytes) => void bytes.set(encodeSegmentHeader(tailHeader(100))))
+    expect(await salvaged()).toMatchObject({ entries: 5, lastSequence: 6, lost: [{ firstSequence: 5, lastSequence: 5 }] })
+    expect(await readSequences(directory)).toEqual([1, 2, 3, 4, 6])
+  })
+
+  test.each<[string, (own: Uint8Array) => Uint8Array]>([
+    ['no segment', () => new Uint8Array(16)],
+    ['one that would be newer than itself', () => createSegmentName(4_000_000_000_000).uuid],
+    ['itself', (own) => own],
+  ])('mends the link of a segment that names %s as the one before it, and makes none anew', async (_what, named) => {
+    const [, second] = Array.from({ length: 3 }, () => maker.make({ batches: [2], seal: true }))
+    damage(second!.path, (bytes) => {
+      // In its first trailer, which ends with its checksum.
+      bytes.set(named(second!.uuid), 220)
+      bytes.writeUInt32LE(crc32(bytes.subarray(128, 240)), 240)
+    })
     expect(await salvaged()).toMatchObject({ segments: 3, entries: 6, lost: [] })
     expect(await readSequences(directory)).toEqual(upTo(6))
   })
@@ -264,7 +306,7 @@ describe('a salvage', () => {
     const kept = readFileSync(fourth.path)
     for (const { path } of gone) unlinkSync(path)
     const report = await salvaged()
-    expect(report).toMatchObject({ entries: 11 - (lastSequence - firstSequence + 1), lastSequence: 11, salvaged: [] })
+    expect(report).toMatchObject({ entries: 11 - (lastSequence - firstSequence + 1), lastSequence: 11, salvaged: [], cleanClose: false })
     // Of two in a row the first is known only by the other one, which is gone as well.
     expect(report.lost).toMatchObject([{ firstSequence, lastSequence, file: gone.at(-1)!.path, reason: expect.stringContaining('is missing') }])
     expect(readFileSync(fourth.path).equals(kept)).toBe(true)
@@ -280,6 +322,8 @@ describe('a salvage', () => {
     expect(await salvaged()).toMatchObject({ segments: 3, entries: 4, lost: [], salvaged: [] })
     expect(readFileSync(next.path).equals(kept)).toBe(true)
     expect(nodeDisk.list(directory)).toContain(basename(empty.path))
+    // Its first trailer, and none for cursors that nobody has found.
+    expect(count(empty.path, 'CMT!')).toBe(1)
   })
 
   test.each([['sealed', { batches: [5], seal: true }], ['open', { batches: [5], settle: true }]])('keeps of the newest segment what the one before it does not have: %s', async (_what, plan) => {
@@ -304,4 +348,13 @@ describe('a salvage', () => {
     expect([lost.map(({ firstSequence, lastSequence }) => [firstSequence, lastSequence]), copies.map((copy) => basename(copy))]).toEqual([[[5, 5]], [`${basename(second.path)}.1`]])
     expect(await readSequences(directory)).toEqual([1, 2, 3, 4, 6, 7])
   })
+})
+
+test('a repair changes nothing in a sound log, though its tail is open, and opening would seal it', async () => {
+  const { path } = maker.make({ batches: [2, 2], preallocateBytes: 4096 })
+  const before = readFileSync(path)
+  const report = await repairLog(directory)
+  expect(report).toMatchObject({ before: { status: 'sound', entries: 4 }, lost: [], cuts: [], copies: [] })
+  expect(report.after).toBe(report.before)
+  expect(readFileSync(path).equals(before)).toBe(true)
 })

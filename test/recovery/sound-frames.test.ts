@@ -1,6 +1,7 @@
 /** Where sound frames go on behind damage, and what is taken from there: frame by frame, in files made of nothing else. */
 
 import { expect, test } from 'vitest'
+import type { DiskFile } from '../../dist/src/disk/disk.js'
 import { encodeControlFrame, encodeRange } from '../../dist/src/format/control-layout.js'
 import { FRAME_DATA } from '../../dist/src/format/frame-layout.js'
 import { SEGMENT_HEADER_BYTES } from '../../dist/src/format/segment-layout.js'
@@ -8,6 +9,7 @@ import { relativeTicks, tickBase, ticksFromMs } from '../../dist/src/format/tick
 import { encodeTrailer, type Cursor } from '../../dist/src/format/trailer-layout.js'
 import { soundAfter, walkSound, type WalkedSegment } from '../../dist/src/recovery/sound-frames.js'
 import { MemoryDisk } from '../model/memory-disk.js'
+import { upTo } from './made-segments.js'
 import { frameOf } from './written-log.js'
 
 const MS = Date.UTC(2026, 0, 1)
@@ -58,10 +60,38 @@ function walked(segment: WalkedSegment, from: number, to: number): unknown[] {
 
 const cursor = (sequence: number): Cursor[] => [{ name: 'reader', sequence, epoch: 0 }]
 
+/** How often `walk` reads a segment, in all. */
+function readsOf({ file, fileBytes, uuid }: WalkedSegment, walk: (segment: WalkedSegment) => unknown): number {
+  let bytes = 0
+  const read = (buffer: Uint8Array, offset: number): number => {
+    const count = file.read(buffer, offset)
+    bytes += count
+    return count
+  }
+  walk({ file: { read } as DiskFile, fileBytes, uuid })
+  return bytes / fileBytes
+}
+
 test('behind an entry with a wrong checksum its own length leads on', () => {
   const { segment, at } = segmentOf(entry(1), damaged(entry(2)), entry(3), trailer(3))
   expect(soundAfter(segment, at[1]!, 2, 3)).toMatchObject({ offset: at[2], sequence: 3 })
   expect(walked(segment, 1, 3)).toEqual([1, 3])
+})
+
+test('of several damaged frames each is passed by its own length: nothing sound between them is given up', () => {
+  const damagedTrailer: Piece = (offset) => damaged(trailer(1)(offset))
+  const { segment } = segmentOf(entry(1), damagedTrailer, entry(2), damaged(entry(3)), entry(4), damaged(entry(5)), entry(6), trailer(6))
+  expect(walked(segment, 1, 6)).toEqual([1, 2, 4, 6])
+})
+
+test('a sound frame that is out of place is not where frames go on: they do behind it', () => {
+  const { segment, at } = segmentOf(entry(1), entry(4, 'out of place'), entry(3), trailer(3))
+  expect(soundAfter(segment, at[1]!, 2, 4)).toEqual({ offset: at[2], sequence: 3 })
+})
+
+test('nothing goes on at the end of the file, or where no frame has room before it', () => {
+  const { segment } = segmentOf(entry(1), NOISE)
+  for (let left = 0; left <= 30; left++) expect(soundAfter(segment, segment.fileBytes - left, 2, 3), `${left} bytes`).toBeUndefined()
 })
 
 test('frames go on at sequences that are no entries, if all of them are wanted', () => {
@@ -81,11 +111,15 @@ test('frames go on at a trailer, unless it ends before what is wanted', () => {
   expect(soundAfter(late.segment, late.at[1]!, 3, 4)).toEqual({ offset: late.at[3], sequence: 4 })
 })
 
-test('frames go on at no other frame: one that tells nothing, an entry that is not wanted, another segment\'s trailer', () => {
-  const index = encodeControlFrame('index', 20, RELATIVE_TICKS, TICK_BASE, (bytes, _view, at) => bytes.fill(1, at + 4, at + 20))
+test('frames go on at no other frame, and none is taken: one that tells nothing, an entry that is not wanted, another segment\'s trailer', () => {
+  // What would be sequence 2 of a range.
+  const index = encodeControlFrame('index', 20, RELATIVE_TICKS, TICK_BASE, (_bytes, view, at) => {
+    for (const to of [4, 12]) view.setUint32(at + to, 2, true)
+  })
   for (const frame of [index, entry(1), entry(6), trailer(5, undefined, OTHER_UUID)]) {
     const { segment, at } = segmentOf(entry(1), NOISE, frame, entry(3), trailer(3))
     expect(soundAfter(segment, at[1]!, 2, 5)).toEqual({ offset: at[3], sequence: 3 })
+    expect(walked(segmentOf(entry(1), frame, entry(3), trailer(3)).segment, 1, 5)).toEqual([1, 3])
   }
   const alone = segmentOf(entry(1), NOISE, index)
   expect(soundAfter(alone.segment, alone.at[1]!, 2, 5)).toBeUndefined()
@@ -110,9 +144,35 @@ test('a frame is found wherever it stands between two blocks that are read', () 
   }
 })
 
+test('in a segment longer than a block, damage in many places costs nothing that is sound', () => {
+  const places = upTo(20).flatMap((sequence): Piece[] => [NOISE, entry(sequence), trailer(sequence)])
+  const { segment } = segmentOf(...places, entry(21, Buffer.alloc(3 * BLOCK_BYTES)))
+  expect(walked(segment, 1, 21)).toEqual(upTo(21))
+})
+
+test('a length that leads beyond the end of the file costs nothing, however often it stands there', () => {
+  const head = entry(2, Buffer.alloc(1000)).subarray(0, FRAME_DATA)
+  const { segment, at } = segmentOf(entry(1), NOISE, ...upTo(30).map(() => head), entry(3), trailer(3))
+  expect(soundAfter(segment, at[1]!, 2, 3)).toEqual({ offset: at[32], sequence: 3 })
+})
+
+test.each<[string, readonly Piece[], (segment: WalkedSegment) => unknown]>([
+  ['frames that lead to no trailer', [NOISE, ...upTo(300).map((sequence) => entry(sequence))], (segment) => soundAfter(segment, SEGMENT_HEADER_BYTES, 1, 300)],
+  [
+    'heads of frames that are none', [NOISE, ...upTo(300).map(() => entry(2, Buffer.alloc(7000)).subarray(0, FRAME_DATA)), Buffer.alloc(7100, 0x55)],
+    (segment) => soundAfter(segment, SEGMENT_HEADER_BYTES, 2, 2),
+  ],
+  ['damage in many places', upTo(100).flatMap((sequence): Piece[] => [NOISE, entry(sequence), trailer(sequence)]), (segment) => walked(segment, 1, 100)],
+])('how often a segment is read is bounded, whatever stands in it: %s', (_what, pieces, walk) => {
+  // 9, 9 and 25 times; without a bound it is 100 times and more.
+  expect(readsOf(segmentOf(...pieces).segment, walk)).toBeLessThan(40)
+})
+
 test('an entry that is older than the one before it is nobody\'s', () => {
   const { segment } = segmentOf(entry(1, 'x', MS + 10), entry(2, 'x', MS + 9), entry(3, 'x', MS + 10), range('gap', 4, 4), trailer(4))
   expect(walked(segment, 1, 4)).toEqual([1, 3, ['gap', 4, 4]])
+  const apart = segmentOf(entry(1, 'x', MS + 10), range('gap', 2, 2), trailer(2, cursor(0)), entry(3, 'x', MS + 9), entry(4, 'x', MS + 10), trailer(4))
+  expect(walked(apart.segment, 1, 4)).toEqual([1, ['gap', 2, 2], 'at 0', 4])
 })
 
 test('what is walked ends with the last that is wanted, and the places of consumers right behind it', () => {
@@ -121,6 +181,11 @@ test('what is walked ends with the last that is wanted, and the places of consum
   expect(walked(segment, 2, 3)).toEqual(['at 0', 2, 'at 1', 'at 2', 3, 'at 3'])
   const cut = segmentOf(entry(1), NOISE, trailer(1, cursor(1)))
   expect(walked(cut.segment, 1, 1)).toEqual([1])
+})
+
+test('behind damage the last that is wanted is found as well; where it is itself damaged, the places of consumers behind it', () => {
+  expect(walked(segmentOf(entry(1), NOISE, entry(2), trailer(2, cursor(1))).segment, 1, 2)).toEqual([1, 2, 'at 1'])
+  expect(walked(segmentOf(entry(1), damaged(entry(2)), trailer(2, cursor(1))).segment, 1, 2)).toEqual([1, 'at 1'])
 })
 
 test('sequences that reach beyond what is wanted are left out', () => {

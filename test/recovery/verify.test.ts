@@ -1,4 +1,4 @@
-import { chmodSync, cpSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -109,7 +109,8 @@ test('each segment is told in numbers, with undefined where there is nothing to 
   edit(open!, (bytes) => { bytes.set(encodeSegmentHeader(tailHeader(4))) })
   const { segments, bytes } = await verifyLog(directory)
   const ms = (sequence: number): number => Date.UTC(2026, 0, 1) + sequence
-  expect(segments).toEqual([
+  // Every name is there: in JSON too, as null.
+  expect(segments).toStrictEqual([
     { file: sealed, state: 'sealed', firstSequence: 1, lastSequence: 3, entries: 3, bytes: sizeOf(sealed!), firstTimestamp: ms(1), lastTimestamp: ms(3), status: 'sound' },
     { file: open, state: 'open', firstSequence: 4, lastSequence: 9, entries: 6, bytes: sizeOf(open!), firstTimestamp: ms(4), lastTimestamp: ms(9), status: 'sound' },
     { file: empty, state: 'sealed', firstSequence: 10, lastSequence: 9, entries: 0, bytes: sizeOf(empty!), firstTimestamp: undefined, lastTimestamp: undefined, status: 'sound' },
@@ -129,11 +130,17 @@ function writeForeign(path: string, entries: number, open?: SegmentHeader): void
 }
 
 describe('an unfinished write is torn', () => {
-  test('and what opening would cut is what it does cut', async () => {
+  const begun = (sequence: number): Buffer => frameOf(sequence, Buffer.from('begun'), Date.UTC(2026, 0, 1) + sequence)
+
+  test.each<[string, Buffer]>([
+    ['half of something', Buffer.from('half of something')],
+    ['the first entry of a batch, whole', begun(16)],
+    ['a sound entry that does not follow', begun(17)],
+  ])('%s: what opening would cut is what it does cut', async (_what, bytesBehind) => {
     writeLog(directory, { segments: [[5], [5, 5]], isOpen: true })
     const file = segmentFiles(directory).at(-1)!
     const end = readFileSync(file).lastIndexOf('CMT!') - 24 + 116
-    edit(file, (bytes) => { bytes.write('half of something', end) })
+    edit(file, (bytes) => { bytes.set(bytesBehind, end) })
     const report = await verifyLog(directory)
     expect(report).toMatchObject({ status: 'torn', damages: [], lastSequence: 15 })
     const { cuts } = recover(nodeDisk, directory).report
@@ -226,6 +233,27 @@ describe('damage is named exactly', () => {
     const report = await verifyLog(directory)
     expect(report.damages).toMatchObject([{ file: third, firstSequence: 11, lastSequence: 20 }])
     expect(report.damages).toMatchObject([refusalOf(directory)!])
+    expect(report.repairs).toEqual([])
+  })
+
+  test.each<[string, (maker: SegmentMaker) => void]>([
+    ['one without entries, behind a missing one', (maker) => {
+      maker.make({ batches: [2], seal: true })
+      const missing = maker.make({ batches: [3], seal: true })
+      maker.make({ batches: [], seal: true })
+      unlinkSync(missing.path)
+    }],
+    ['one whose sequences another has as well', (maker) => {
+      const first = maker.make({ batches: [2], seal: true })
+      for (const previous of [first, first]) maker.make({ batches: [3], seal: true, previous })
+    }],
+    ['one that follows on another than is there', (maker) => {
+      const first = maker.make({ batches: [2], seal: true })
+      maker.make({ batches: [2], seal: true, previous: { ...first, uuid: new Uint8Array(16).fill(7) } })
+    }],
+  ])('the place of a sealed segment that is sound in itself, with the sequences of the refusal to open: %s', async (_what, make) => {
+    make(new SegmentMaker(directory))
+    expect(placesOf(await verifyLog(directory))).toEqual([refusalOf(directory)])
   })
 
   test('acknowledged entries of the tail, with the words of the refusal to open', async () => {
@@ -235,6 +263,16 @@ describe('damage is named exactly', () => {
     const report = await verifyLog(directory)
     expect(placesOf(report)).toEqual([refusalOf(directory)])
     expect(placesOf(report)).toEqual([{ file, offset: offsetOfEntry(file, 14), firstSequence: 11, lastSequence: 30 }])
+  })
+
+  test('acknowledged entries of an open segment, all that its header tells of', async () => {
+    writeLog(directory, { segments: [[2, 2]], isOpen: true })
+    const [file] = segmentFiles(directory)
+    edit(file!, (bytes) => { bytes.set(encodeSegmentHeader({ ...tailHeader(1), lastSequence: 4 })) })
+    flip(file!, offsetOfEntry(file!, 1) + 26)
+    const places = placesOf(await verifyLog(directory))
+    expect(places).toEqual([{ file, offset: offsetOfEntry(file!, 1), firstSequence: 1, lastSequence: 4 }])
+    expect(places).toEqual([refusalOf(directory)])
   })
 
   test('an index with a sound checksum that points at the wrong frame', async () => {
@@ -270,6 +308,14 @@ describe('damage is named exactly', () => {
     expect(status).toBe('corrupt')
     expect(damages).toContainEqual({ file, offset: 0, reason: expect.stringContaining(`its header says ${what}`), firstSequence: lost, lastSequence: lost })
     expect(damages.every(({ reason }) => reason.startsWith(`its header says ${what}`) || reason.startsWith('its header says entry count'))).toBe(true)
+  })
+
+  test('a header that says another size, all else being sound, and no entry', async () => {
+    writeLog(directory, { segments: [[40]] })
+    const [file] = segmentFiles(directory)
+    edit(file!, (bytes) => { bytes.set(encodeSegmentHeader({ ...(decodeSegmentHeader(bytes.subarray(0, 128)) as SegmentHeader), bytes: 4711 })) })
+    const reason = `its size is ${sizeOf(file!)} bytes, its header says 4711`
+    expect((await verifyLog(directory)).damages).toEqual([{ reason, file, offset: 48, firstSequence: undefined, lastSequence: undefined }])
   })
 
   test.each<[string, (entry: IndexEntry) => Partial<IndexEntry>]>([
@@ -349,6 +395,12 @@ describe('damage is named exactly', () => {
     expect(report).toMatchObject({ status: 'corrupt', segments: [{ state: 'foreign', lastSequence: 3 }] })
     expect(report.damages).toContainEqual(expect.objectContaining({ file, offset, firstSequence: 4, lastSequence: 4 }))
     expect(refusalOf(directory)).toEqual({ file, offset, firstSequence: 4, lastSequence: 4 })
+  })
+
+  test('an open file from elsewhere that ends before the last entry its header tells of', async () => {
+    writeForeign(directory, 2, { ...tailHeader(1), lastSequence: 3 })
+    const [file] = segmentFiles(directory)
+    expect(placesOf(await verifyLog(directory))).toEqual([{ file, offset: sizeOf(file!), firstSequence: 3, lastSequence: 3 }])
   })
 })
 
@@ -443,6 +495,82 @@ describe('beside a writer', () => {
     expect(await verifyDirectory(nodeDisk, directory)).toMatchObject({ status: 'corrupt', isLive: false, damages: [{ firstSequence: 6, lastSequence: 20 }] })
   })
 
+  /** Checks the directory, to which something happens before each look. Tells how many looks that took as well. */
+  async function verifyChanging(happenings: readonly (() => void)[]): Promise<[VerifyReport, number]> {
+    let looks = 0
+    const disk: Disk = { ...nodeDisk, list: (path) => {
+      happenings[looks++]?.()
+      return nodeDisk.list(path)
+    } }
+    const report = await verifyDirectory(disk, directory)
+    return [report, looks]
+  }
+
+  /** What becomes of a tail: of its bytes, where `at` tells the place of an entry. */
+  type Change = (bytes: Buffer, at: (sequence: number) => number) => Buffer | void
+  const zerosFrom = (sequence: number): Change => (bytes, at) => { bytes.fill(0, at(sequence)) }
+  const damaged = (sequence: number, zerosFromSequence?: number): Change => (bytes, at) => {
+    bytes[at(sequence) + 30]! ^= 1
+    if (zerosFromSequence !== undefined) bytes.fill(0, at(zerosFromSequence))
+  }
+
+  test.each<[string, Change, Change]>([
+    ['damage, then damage behind it', damaged(7, 16), damaged(12)],
+    ['damage, then damage before it', damaged(12), damaged(7, 16)],
+    ['damage, then half a batch', damaged(7), zerosFrom(17)],
+    ['half a batch, then damage', zerosFrom(17), damaged(7)],
+    ['half a batch, then half another one', zerosFrom(12), zerosFrom(17)],
+    ['an empty file, then a torn header', () => Buffer.alloc(0), (bytes) => { bytes[20]! ^= 1 }],
+  ])('what only one look has seen is a writer at work: %s', async (_what, first, second) => {
+    writeLog(directory, { segments: [[5, 5, 5, 5]], isOpen: true })
+    const [file] = segmentFiles(directory)
+    const sound = readFileSync(file!)
+    const changes: Change[] = [first, second, () => undefined]
+    const states = changes.map((change) => {
+      const bytes = Buffer.from(sound)
+      return change(bytes, (sequence) => offsetOfEntry(file!, sequence)) ?? bytes
+    })
+    const [report, looks] = await verifyChanging(states.map((bytes) => () => writeFileSync(file!, bytes)))
+    expect(report).toMatchObject({ status: 'sound', isLive: true, lastSequence: 20, damages: [], repairs: [] })
+    expect(looks).toBe(3)
+  })
+
+  test('where each look sees more, the fifth is the last; what only that one has seen is a writer at work', async () => {
+    writeLog(directory, { segments: [[1], [1], [1], [1], [1], [1]] })
+    const files = segmentFiles(directory)
+    const [report, looks] = await verifyChanging(files.map((file) => () => flip(file, 20)))
+    expect(looks).toBe(5)
+    expect(report).toMatchObject({ status: 'torn', isLive: true, damages: [] })
+    expect(report.repairs.map(({ kind, file }) => [kind, file])).toEqual(files.slice(0, 4).map((file) => ['header', file]))
+  })
+
+  test('an interrupted seal that a writer begins anew meanwhile is no doubt', async () => {
+    writeLog(directory, { segments: [[5]] })
+    const [file] = segmentFiles(directory)
+    edit(file!, (bytes) => { bytes.set(encodeSegmentHeader(tailHeader(1))) })
+    const end = readFileSync(file!).indexOf('IDX!') - 24
+    let opens = 0
+    const disk: Disk = { ...nodeDisk, open: (path, access) => {
+      // It has been scanned by then, and its index is looked at.
+      if (++opens === 2) truncateSync(path, end)
+      return nodeDisk.open(path, access)
+    } }
+    expect(await verifyDirectory(disk, directory)).toMatchObject({ status: 'sound', isLive: true, lastSequence: 5, repairs: [] })
+  })
+
+  test('a file that is removed when it has been opened for the last time counts: it is read to its end', async () => {
+    writeLog(directory, { segments: [[5], [5]] })
+    const [first] = segmentFiles(directory)
+    let opens = 0
+    const disk: Disk = { ...nodeDisk, open: (path, access) => {
+      const file = nodeDisk.open(path, access)
+      if (path === first && ++opens === 2) rmSync(first)
+      return file
+    } }
+    expect(await verifyDirectory(disk, directory)).toMatchObject({ status: 'sound', entries: 10, isLive: false })
+    expect(opens).toBe(2)
+  })
+
   test('a file that is removed during the check is passed over', async () => {
     writeLog(directory, { segments: [[5], [5]] })
     const [first] = segmentFiles(directory)
@@ -469,8 +597,8 @@ describe('beside a writer', () => {
           if (path === first && ++opens === goesAt) rmSync(first)
           return nodeDisk.open(path, access)
         } }
-        const { status, damages, repairs } = await verifyDirectory(disk, made, { onProgress: () => undefined })
-        expect([status, damages, repairs], `gone when it is opened for the ${goesAt}. time`).toEqual(['sound', [], []])
+        const { status, damages, repairs, isLive } = await verifyDirectory(disk, made, { onProgress: () => undefined })
+        expect([status, damages, repairs, isLive], `gone when it is opened for the ${goesAt}. time`).toEqual(['sound', [], [], false])
         if (goesAt === Infinity) goesAt = mostOpens = opens + 1
       }
       expect(mostOpens).toBeGreaterThan(2)
@@ -507,12 +635,35 @@ describe('beside a writer', () => {
 describe('arguments and progress', () => {
   test('progress ends with every byte', async () => {
     writeLog(directory, { segments: [[300], [300]], dataBytes: 5000 })
+    // Neither is a segment.
+    mkdirSync(join(directory, 'blobs'))
+    writeFileSync(join(directory, 'notes.txt'), 'other bytes')
     const total = segmentFiles(directory).reduce((sum, file) => sum + sizeOf(file), 0)
     const calls: [number, number][] = []
     await verifyLog(directory, { onProgress: (...call) => calls.push(call) })
     expect(calls.length).toBeGreaterThan(2)
     expect(calls.every(([done, all], index) => all === total && done >= (calls[index - 1]?.[0] ?? 0))).toBe(true)
     expect(calls.at(-1)).toEqual([total, total])
+  })
+
+  test('progress counts the bytes of a tail once, also where it is looked at again', async () => {
+    writeLog(directory, { segments: [[150]], dataBytes: 5000, isOpen: true })
+    const check = async (): Promise<[string, number[]]> => {
+      const done: number[] = []
+      const { status } = await verifyLog(directory, { onProgress: (doneBytes) => done.push(doneBytes) })
+      return [status, done.slice(0, -1)]
+    }
+    const [status, done] = await check()
+    expect([status, done.length]).toEqual(['sound', 2])
+    edit(segmentFiles(directory)[0]!, (bytes) => Buffer.concat([bytes, Buffer.from('torn')]))
+    expect(await check()).toEqual(['torn', done])
+  })
+
+  test('it tells how long it took', async () => {
+    const startMs = performance.now()
+    const { durationMs } = await verifyLog(directory)
+    expect(durationMs).toBeGreaterThan(0)
+    expect(durationMs).toBeLessThanOrEqual(performance.now() - startMs)
   })
 
   test('wrong arguments, an aborted signal and a missing directory are refused', async () => {
@@ -525,6 +676,10 @@ describe('arguments and progress', () => {
     await expect(verifyLog(none)).rejects.toMatchObject({ code: 'ERR_WAL_IO', file: none, message: expect.stringContaining(`cannot read the log in ${none}`) })
     writeLog(directory, { segments: [[1]] })
     await expect(verifyLog(directory, { signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow('enough')
+    await expect(verifyLog(none, { signal: new AbortController().signal })).rejects.toMatchObject({ code: 'ERR_WAL_IO', file: none })
+    // Whatever it is: not taken for an error of the log's disk.
+    const reason = Object.assign(new Error('EPIPE: broken pipe, write'), { code: 'EPIPE', syscall: 'write' })
+    await expect(verifyLog(directory, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
   })
 
   test('a signal that is aborted while a segment is checked ends the work before the next one', async () => {
