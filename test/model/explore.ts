@@ -114,10 +114,7 @@ export class ModelMemory implements AtomicsSeam {
     return value
   }
 
-  clear = (words: Int32Array, from: number, to: number): void => {
-    for (let index = from; index < to; index++) this.put(words, index, 0)
-  }
-
+  clear = (words: Int32Array, from: number, to: number): void => words.subarray(from, to).forEach((_, index) => this.put(words, from + index, 0))
   add = (words: Int32Array, index: number, value: number): number => this.exchange(words, index, words[index]! + value)
 
   exchange = (words: Int32Array, index: number, value: number): number => {
