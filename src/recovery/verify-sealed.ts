@@ -102,7 +102,7 @@ function findMisplaced(file: DiskFile, entries: readonly IndexEntry[], endOffset
       }
       if (offset >= entry.offset) break
       const size = frameSize(view, offset - base, held, endOffset - offset)
-      // Not in any test: the scan has found them sound a moment ago. A file that changes meanwhile must not lead astray.
+      // The scan has found them sound a moment ago. A file that changes meanwhile must not lead astray.
       if (typeof size !== 'number') return entry
       offset += size
     }

@@ -95,8 +95,8 @@ describe('a log without damage is sound', () => {
     expect(placesOf(await verifyLog(directory))).toEqual([{ file, offset: offsetOfEntry(file!, 7), firstSequence: 7, lastSequence: 7 }])
   })
 
-  test('when other software has written it and not sealed it', async () => {
-    writeForeign(directory, 20, tailHeader(1))
+  test.each([0, 20])('when other software has written it and not sealed it, its header telling of %s entries', async (told) => {
+    writeForeign(directory, 20, { ...tailHeader(1), lastSequence: told })
     expect(await verifyLog(directory)).toMatchObject({ status: 'sound', entries: 20, lastSequence: 20, segments: [{ state: 'foreign' }] })
   })
 })
@@ -319,7 +319,8 @@ describe('damage is named exactly', () => {
   })
 
   test.each<[string, (entry: IndexEntry) => Partial<IndexEntry>]>([
-    ['sequence', ({ sequence }) => ({ sequence: sequence + 1 })], ['timestamp', ({ ticks }) => ({ ticks: ticks + 1n })], ['offset', ({ offset }) => ({ offset: offset + 1 })],
+    ['sequence', ({ sequence }) => ({ sequence: sequence + 1 })], ['timestamp', ({ ticks }) => ({ ticks: ticks + 1n })],
+    ['offset, within its frame', ({ offset }) => ({ offset: offset + 1 })], ['offset, within the frame before', ({ offset }) => ({ offset: offset - 1 })],
   ])('an index in which one entry has another %s', async (_what, lie) => {
     writeLog(directory, { segments: [[4000]] })
     const [file] = segmentFiles(directory)
@@ -359,8 +360,10 @@ describe('damage is named exactly', () => {
     if (field === 'lastTrailerOffset') expect(report.damages[0]!.reason).toBe('its index names other trailers than are there')
   })
 
-  test('a sealed segment with nothing but its index: all that its header tells of', async () => {
-    writeLog(directory, { segments: [[10]] })
+  test.each<[batches: number[], lost: number[][]]>([
+    [[10], [[1, 10]]], [[], []],
+  ])('a sealed segment with nothing but its index: all that its header tells of, where batches were %j', async (batches, lost) => {
+    writeLog(directory, { segments: [batches] })
     const [file] = segmentFiles(directory)
     edit(file!, (bytes) => {
       const indexBytes = bytes.readUInt32LE(bytes.length - 8)
@@ -370,8 +373,8 @@ describe('damage is named exactly', () => {
     const report = await verifyLog(directory)
     expect(report.status).toBe('corrupt')
     expect(report.damages.map(({ reason }) => reason)).toContain('its header says first sequence 1, its frames say undefined')
-    const lost = report.damages.filter((damage) => damage.firstSequence !== undefined)
-    expect(lost.map(({ firstSequence, lastSequence }) => [firstSequence, lastSequence])).toEqual([[1, 10]])
+    const found = report.damages.filter((damage) => damage.firstSequence !== undefined)
+    expect(found.map(({ firstSequence, lastSequence }) => [firstSequence, lastSequence])).toEqual(lost)
   })
 
   test('more damaged places than a report is to hold are summed up in its last one', async () => {
@@ -393,7 +396,7 @@ describe('damage is named exactly', () => {
     edit(file!, (bytes) => Buffer.concat([bytes.subarray(0, offset), bytes.subarray(offsetOfEntry(file!, 5))]))
     const report = await verifyLog(directory)
     expect(report).toMatchObject({ status: 'corrupt', segments: [{ state: 'foreign', lastSequence: 3 }] })
-    expect(report.damages).toContainEqual(expect.objectContaining({ file, offset, firstSequence: 4, lastSequence: 4 }))
+    expect(placesOf(report)).toEqual([{ file, offset, firstSequence: 4, lastSequence: 4 }])
     expect(refusalOf(directory)).toEqual({ file, offset, firstSequence: 4, lastSequence: 4 })
   })
 
