@@ -2,19 +2,22 @@
  * Walking a segment's frames past damage.
  *
  * Behind a damaged place frames go on, first choice first: where the damaged one's own length says, if the next frame stands there; else at the next
- * bytes that are a frame by magic, length and checksum. An entry may hold any bytes, frames of a log among them, so what is found must belong: one of
- * the sequences that are missing, and from there frame by frame on to a trailer of this very segment, which tells its UUID
- * and its own place. No byte is passed, and none checked, more than a few times, so that planted bytes cannot make this quadratic.
+ * bytes that are a frame by magic, length and checksum. An entry may hold any bytes, frames of a log among them, so what is found there must belong:
+ * one of the sequences that are missing, and from there frame by frame, sequence by sequence, on to a trailer of this very segment, which tells its
+ * UUID and its own place. Where such a way has a sequence that the way by length has as well, that one led into an entry.
+ * No byte is passed, and none checked, more than a few times, so that neither damage nor planted bytes can make this quadratic.
  */
 
 import type { DiskFile } from '../disk/disk.js'
 import { controlKind, decodeRange } from '../format/control-layout.js'
-import { FRAME_DATA, FRAME_MAGIC, FRAME_OVERHEAD, frameSequence, frameSize, frameTicks } from '../format/frame-layout.js'
+import { FRAME_DATA, FRAME_LENGTH, FRAME_MAGIC, FRAME_OVERHEAD, frameSequence, frameSize, frameTicks } from '../format/frame-layout.js'
 import { SEGMENT_HEADER_BYTES } from '../format/segment-layout.js'
 import { decodeTrailer, type Cursor } from '../format/trailer-layout.js'
 import { checkBlocking, FrameWindow } from '../segment/frame-window.js'
 
 const BLOCK_BYTES = 1024 * 1024
+/** Behind damage: there may be more of it near. A search for the next frame begins with so much, and reads twice as much each time. */
+const NEAR_BYTES = 4096
 const MAGIC = Buffer.alloc(4)
 MAGIC.writeUInt32LE(FRAME_MAGIC)
 
@@ -38,12 +41,39 @@ export interface ResumePoint {
   readonly sequence: number
 }
 
+/** What the searches in one segment may still cost, and what they have found out: they come by ascending offsets. */
+interface Search {
+  /** Bytes that may still be looked at. */
+  bytes: number
+  /** The last way that was followed by lengths, damaged frames among them. */
+  byLength: Way
+  /** The last place that was found by its magic: there is none before it. Or there was none to the end of the file. */
+  byMagic: ResumePoint | 'none' | undefined
+  /** A way from such a place that led nowhere: where its next frame begins, and where it ended. Its frames need not be tried one by one. */
+  vainAt: number
+  vainEnd: number
+}
+
+/** Frames that follow on each other. */
+interface Way {
+  /** File offset where it ends. */
+  readonly end: number
+  /** The sequence to follow there. */
+  readonly next: number
+  /** Whether it ends with a trailer of the segment. */
+  readonly leadsOn: boolean
+}
+
+function beginSearch({ fileBytes }: WalkedSegment): Search {
+  return { bytes: 8 * fileBytes, byLength: { end: 0, next: 0, leadsOn: false }, byMagic: undefined, vainAt: 0, vainEnd: 0 }
+}
+
 /**
  * The sound frames of a segment with sequences from `from` to `to`, in order, and the cursors in its trailers: also in those that follow
  * on the last of these frames, as the newest cursors mostly do. Blocks.
  */
 export function* walkSound(segment: WalkedSegment, from: number, to: number): Generator<SoundPiece, void, undefined> {
-  const budget = { bytes: 8 * segment.fileBytes }
+  const search = beginSearch(segment)
   let next = from
   let lastTicks = 0n
   let window = new FrameWindow(SEGMENT_HEADER_BYTES, segment.fileBytes, BLOCK_BYTES)
@@ -61,15 +91,16 @@ export function* walkSound(segment: WalkedSegment, from: number, to: number): Ge
       window.advance(size)
       continue
     }
-    const resume = next > to ? undefined : soundAfter(segment, window.offset, next, to, budget)
+    const resume = next > to ? undefined : soundAfter(segment, window.offset, next, to, search)
     if (resume === undefined) return
-    window = new FrameWindow(resume.offset, segment.fileBytes, BLOCK_BYTES)
+    window = new FrameWindow(resume.offset, segment.fileBytes, NEAR_BYTES)
   }
 }
 
 function pieceAt({ bytes, view, at, offset }: FrameWindow, size: number, uuid: Uint8Array): SoundPiece | undefined {
   const sequence = frameSequence(view, at)
   if (sequence > 0) return { kind: 'entry', first: sequence, last: sequence, ticks: frameTicks(view, at), frame: bytes.subarray(at, at + size) }
+  if (sequence !== 0) return undefined
   const kind = controlKind(view, at, size)
   if (kind === 'trailer') {
     const cursors = decodeTrailer(bytes, view, at, size, offset, uuid)?.cursors
@@ -83,13 +114,16 @@ function pieceAt({ bytes, view, at, offset }: FrameWindow, size: number, uuid: U
  * Where sound frames go on behind the damage at `offset`, with a sequence from `next` to `to`, or with a control frame of this segment;
  * undefined when they do not. Blocks.
  */
-export function soundAfter(
-  segment: WalkedSegment, offset: number, next: number, to: number, budget = { bytes: 8 * segment.fileBytes },
-): ResumePoint | undefined {
+export function soundAfter(segment: WalkedSegment, offset: number, next: number, to: number, search = beginSearch(segment)): ResumePoint | undefined {
   const byLength = byItsLength(segment, offset, next, to)
   // Nothing is lost, or just the entry that the damaged frame says it is: that length was right. Else it may be what is damaged, and frames go on before.
-  if (byLength !== undefined && byLength.sequence <= (byLength.damagedSequence === next ? next + 1 : next)) return byLength
-  return byMagic(segment, offset + 1, next, to, budget) ?? byLength
+  const isNext = byLength !== undefined && byLength.sequence <= (byLength.damagedSequence === next ? next + 1 : next)
+  if (!isNext) return byMagic(segment, offset + 1, next, to, search) ?? byLength
+  // Further damage was on the way before.
+  if (byLength.offset > search.byLength.end) search.byLength = follow(segment, byLength, search, true)
+  if (search.byLength.leadsOn) return byLength
+  const found = byMagic(segment, offset + 1, next, to, search)
+  return found !== undefined && found.sequence < search.byLength.next ? found : byLength
 }
 
 /** Where the damaged frame's own length leads, and the sequence that it says it has. */
@@ -101,59 +135,99 @@ function byItsLength(
   const view = new DataView(head.buffer, head.byteOffset, head.length)
   const size = frameSize(view, 0, head.length, fileBytes - offset)
   const found = typeof size === 'number' ? fitting({ file, fileBytes, uuid }, offset + size, next, to) : undefined
-  return found && { ...found, damagedSequence: frameSequence(view, 0) }
+  return found && { offset: found.offset, sequence: found.sequence, damagedSequence: frameSequence(view, 0) }
 }
 
-function byMagic(segment: WalkedSegment, from: number, next: number, to: number, budget: { bytes: number }): ResumePoint | undefined {
+function byMagic(segment: WalkedSegment, from: number, next: number, to: number, search: Search): ResumePoint | undefined {
   const { file, fileBytes } = segment
-  const block = Buffer.allocUnsafeSlow(Math.min(BLOCK_BYTES, Math.max(MAGIC.length, fileBytes - from)))
-  for (let offset = from; offset + FRAME_OVERHEAD <= fileBytes && budget.bytes > 0;) {
-    const length = file.read(block.subarray(0, Math.min(block.length, fileBytes - offset)), offset)
-    const bytes = block.subarray(0, length)
-    budget.bytes -= length
-    for (let at = bytes.indexOf(MAGIC); at >= 0 && budget.bytes > 0; at = bytes.indexOf(MAGIC, at + 1)) {
-      const found = fitting(segment, offset + at, next, to, budget)
-      if (found !== undefined && leadsOn(segment, found.offset, budget)) return found
+  const { byMagic: known } = search
+  if (known === 'none') return undefined
+  if (known !== undefined && known.offset >= from && known.sequence >= next) return known
+  let blockBytes = NEAR_BYTES
+  for (let offset = from; offset + FRAME_OVERHEAD <= fileBytes && search.bytes > 0;) {
+    const block = Buffer.allocUnsafeSlow(Math.min(blockBytes, fileBytes - offset))
+    const bytes = block.subarray(0, file.read(block, offset))
+    search.bytes -= bytes.length
+    for (let at = bytes.indexOf(MAGIC); at >= 0 && search.bytes > 0; at = bytes.indexOf(MAGIC, at + 1)) {
+      if (isVain(segment, offset + at, search)) continue
+      const found = fitting(segment, offset + at, next, to, search)
+      if (found === undefined) continue
+      const { leadsOn, end } = follow(segment, found, search, false)
+      if (leadsOn) {
+        // The next search may pass the rest once more.
+        search.bytes += bytes.length - at
+        return (search.byMagic = { offset: found.offset, sequence: found.sequence })
+      }
+      search.vainAt = found.offset + found.bytes
+      search.vainEnd = end
     }
-    if (length < MAGIC.length || offset + length >= fileBytes) return undefined
-    offset += length - (MAGIC.length - 1)
+    if (bytes.length < Math.min(blockBytes, fileBytes - offset)) break // Cut meanwhile.
+    offset += bytes.length - (MAGIC.length - 1)
+    blockBytes = Math.min(2 * blockBytes, BLOCK_BYTES)
   }
+  search.byMagic = 'none'
   return undefined
 }
 
-/** Whether sound frames follow from `offset` on to one that can be nowhere else. */
-function leadsOn({ file, fileBytes, uuid }: WalkedSegment, offset: number, budget: { bytes: number }): boolean {
-  const window = new FrameWindow(offset, fileBytes)
-  while (window.offset < fileBytes && budget.bytes > 0) {
-    const size = checkBlocking(window, file)
-    if (typeof size !== 'number') return false
-    budget.bytes -= size
-    const { bytes, view, at } = window
-    const kind = frameSequence(view, at) === 0 ? controlKind(view, at, size) : undefined
-    if (kind === 'trailer') return decodeTrailer(bytes, view, at, size, window.offset, uuid) !== undefined
-    window.advance(size)
-  }
-  return false
+/** Whether the frame at `offset` is on a way that led nowhere. Asked of each frame in turn. */
+function isVain({ file, fileBytes }: WalkedSegment, offset: number, search: Search): boolean {
+  if (offset !== search.vainAt || offset >= search.vainEnd) return false
+  const head = Buffer.alloc(FRAME_DATA)
+  const length = file.read(head, offset)
+  const size = frameSize(new DataView(head.buffer, head.byteOffset, head.length), 0, length, fileBytes - offset)
+  search.vainAt += size as number
+  return true
 }
 
+/** Follows the frames from `place` on, sequence by sequence, to one that can be nowhere else; past damaged ones, by their lengths, only if `passesDamage`. */
+function follow({ file, fileBytes, uuid }: WalkedSegment, place: ResumePoint, search: Search, passesDamage: boolean): Way {
+  const window = new FrameWindow(place.offset, fileBytes, NEAR_BYTES)
+  let next = place.sequence
+  let isBehindDamage = false
+  while (window.offset < fileBytes && search.bytes > 0) {
+    const result = checkBlocking(window, file)
+    const size = result === 'checksum' && passesDamage ? FRAME_OVERHEAD + window.view.getInt32(window.at + FRAME_LENGTH, true) : result
+    if (typeof size !== 'number') break
+    search.bytes -= size
+    if (typeof result === 'number') {
+      const span = spanOf(window, size, uuid)
+      // A damaged frame may have had any number of sequences.
+      if (span === undefined || (isBehindDamage ? span.from < next : span.from !== next)) break
+      if (span.isTrailer) return { end: window.offset, next: span.to, leadsOn: true }
+      next = span.to
+    }
+    isBehindDamage = typeof result !== 'number'
+    window.advance(size)
+  }
+  return { end: window.offset, next, leadsOn: false }
+}
+
+/** The sequences of the checked frame in the window: from the one that it begins with to the one that must follow on it. */
+function spanOf({ bytes, view, at, offset }: FrameWindow, size: number, uuid: Uint8Array): { from: number; to: number; isTrailer: boolean } | undefined {
+  const sequence = frameSequence(view, at)
+  if (sequence !== 0) return { from: sequence, to: sequence + 1, isTrailer: false }
+  const kind = controlKind(view, at, size)
+  if (kind === 'trailer') {
+    const trailer = decodeTrailer(bytes, view, at, size, offset, uuid)
+    return trailer && { from: trailer.lastSequence + 1, to: trailer.lastSequence + 1, isTrailer: true }
+  }
+  const range = kind === 'aborted' || kind === 'gap' ? decodeRange(view, at, size) : undefined
+  return range && { from: range.first, to: range.last + 1, isTrailer: false }
+}
+
+/** A place, and the bytes of the frame there. */
+type FoundFrame = ResumePoint & { readonly bytes: number }
+
 /** The place at `offset`, if a sound frame stands there that belongs. */
-function fitting({ file, fileBytes, uuid }: WalkedSegment, offset: number, next: number, to: number, budget?: { bytes: number }): ResumePoint | undefined {
+function fitting({ file, fileBytes, uuid }: WalkedSegment, offset: number, next: number, to: number, search?: Search): FoundFrame | undefined {
   const head = Buffer.alloc(FRAME_DATA + 4)
   if (file.read(head, offset) < FRAME_DATA) return undefined
   const headView = new DataView(head.buffer, head.byteOffset, head.length)
   const size = frameSize(headView, 0, head.length, fileBytes - offset)
   const sequence = frameSequence(headView, 0)
   if (typeof size !== 'number' || !(sequence === 0 || (sequence >= next && sequence <= to))) return undefined
-  if (budget !== undefined) budget.bytes -= size
+  if (search !== undefined) search.bytes -= size
   const window = new FrameWindow(offset, fileBytes, size)
-  if (typeof checkBlocking(window, file) !== 'number') return undefined
-  const { bytes, view, at } = window
-  if (sequence > 0) return { offset, sequence }
-  const kind = controlKind(view, at, size)
-  if (kind === 'trailer') {
-    const trailer = decodeTrailer(bytes, view, at, size, offset, uuid)
-    return trailer && trailer.lastSequence + 1 >= next ? { offset, sequence: trailer.lastSequence + 1 } : undefined
-  }
-  const range = kind === 'aborted' || kind === 'gap' ? decodeRange(view, at, size) : undefined
-  return range !== undefined && range.first >= next && range.last <= to ? { offset, sequence: range.first } : undefined
+  const span = typeof checkBlocking(window, file) === 'number' ? spanOf(window, size, uuid) : undefined
+  return span !== undefined && span.from >= next && (span.isTrailer || span.to - 1 <= to) ? { offset, sequence: span.from, bytes: size } : undefined
 }
