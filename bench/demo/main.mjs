@@ -105,7 +105,7 @@ async function reopenAndVerify(receipts) {
 }
 
 function describeRecovery({ entries, segments, durationMs, cuts }) {
-  const torn = cuts.filter(({ reason }) => reason !== 'zeros')
+  const torn = cuts.filter(({ mayHaveBeenAcknowledged }) => mayHaveBeenAcknowledged)
   const cut = torn.length === 0 ? 'No batch was half written' : `Cut off as half written: ${torn.map(({ bytes }) => `${count(bytes)} bytes`).join(', ')}`
   return `Recovered ${count(entries)} entries in ${count(segments)} segment${segments === 1 ? '' : 's'} within ${ms(durationMs)}. ${cut}.`
 }

@@ -114,7 +114,7 @@ function stopOnSignals(input: Readable): Stop {
 
 function warnOfCuts(log: Log, warn: (message: string) => void): void {
   for (const cut of log.recovery.cuts) {
-    if (cut.reason !== 'zeros') warn(`opening cut ${cut.bytes} bytes of an unfinished write (${cut.reason}) at byte ${cut.offset} of ${cut.file}`)
+    if (cut.mayHaveBeenAcknowledged) warn(`opening cut ${cut.bytes} bytes of an unfinished write (${cut.reason}) at byte ${cut.offset} of ${cut.file}`)
   }
 }
 

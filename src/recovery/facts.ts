@@ -7,8 +7,8 @@ import type { SparseIndex } from '../format/index-layout.js'
 import { parseSegmentName, type SegmentName } from '../format/segment-name.js'
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, type HeaderFault, type SegmentHeader } from '../format/segment-layout.js'
 import type { Cursor } from '../format/trailer-layout.js'
-import { checkBlocking } from '../segment/frame-window.js'
-import { scanSegment, type ScanProgress, type SegmentScan } from '../segment/scan.js'
+import { checkBlocking, FrameWindow } from '../segment/frame-window.js'
+import { scanSegment, searchBehind, type ScanProgress, type SegmentScan } from '../segment/scan.js'
 import { readIndex } from '../segment/sealed-index.js'
 import { isForeign, isHeaderStale } from '../segment/stale-header.js'
 import { readFrameAt, readTrailerAt, trailerIn, type FrameAt } from '../segment/trailer-at.js'
@@ -51,6 +51,18 @@ export interface SealedFacts {
 /** Whether what stands behind the last batch is what an earlier segment left in the same file, and nothing of a next batch. */
 export function isTailStale({ header, scan }: SegmentFacts): boolean {
   return typeof header !== 'string' && header.recycled === true && scan?.beginsBatch === false && !scan.hasStrayTrailer
+}
+
+/** Whether an index stands behind the last batch and nothing more: the crash came between it and the final header. Blocks. */
+export function isUnfinishedSeal(disk: Disk, { path, name, fileBytes, scan }: SegmentFacts): boolean {
+  if (scan?.fault !== 'index') return false
+  const file = disk.open(path, 'read')
+  try {
+    const size = checkBlocking(new FrameWindow(scan.endOffset, fileBytes), file)
+    return typeof size === 'number' && searchBehind(file, name.uuid, scan.endOffset + size, fileBytes).isZero
+  } finally {
+    file.close()
+  }
 }
 
 /** Reads the facts of all segments in a directory. Blocks; linear in the bytes that are not sealed. */

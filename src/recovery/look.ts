@@ -10,9 +10,8 @@
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
 import type { Disk } from '../disk/disk.js'
 import { parseSegmentName } from '../format/segment-name.js'
-import { checkBlocking, FrameWindow } from '../segment/frame-window.js'
-import { searchBehind, type ScanProgress } from '../segment/scan.js'
-import { isTailStale, readFacts, type SegmentFacts } from './facts.js'
+import type { ScanProgress } from '../segment/scan.js'
+import { isTailStale, isUnfinishedSeal, readFacts, type SegmentFacts } from './facts.js'
 import { judge, type Judgement, type Verdict } from './verdict.js'
 
 /** A place that is not as acknowledged data must be. */
@@ -74,10 +73,14 @@ export async function lookUntilSure(disk: Disk, directory: string, progress: Sca
 function isSame(a: Doubt, b: Doubt): boolean {
   if (a.file !== b.file) return false
   if (a.damage !== undefined && b.damage !== undefined) {
-    // The chain still does not reach what was proved before.
-    return b.damage.firstSequence! <= a.damage.lastSequence! && a.damage.firstSequence! <= b.damage.lastSequence!
+    // The chain still does not reach what was proved before. A segment without entries has the sequence that would be its first.
+    return b.damage.firstSequence! <= lastOf(a.damage) && a.damage.firstSequence! <= lastOf(b.damage)
   }
   return a.repair !== undefined && b.repair !== undefined && a.repair.kind === b.repair.kind && a.repair.offset === b.repair.offset
+}
+
+function lastOf({ firstSequence, lastSequence }: VerifyDamage): number {
+  return Math.max(firstSequence!, lastSequence!)
 }
 
 /** The facts of all segments of a directory; files that are removed meanwhile are passed over. */
@@ -126,24 +129,9 @@ function repairsOf(disk: Disk, verdict: Exclude<Verdict, { kind: 'corrupt' }>): 
     repairs.push({ kind: 'header', reason, file, offset: 0, bytes: 0, afterSequence, mayHaveBeenAcknowledged: false })
   }
   const { endOffset, isTailZero, fault } = scan
-  if (!isTailZero && !isTailStale(verdict.facts) && !isUnfinishedSeal(disk, verdict.facts)) {
+  if (!isTailZero && !isTailStale(verdict.facts) && !(ifPresent(() => isUnfinishedSeal(disk, verdict.facts)) ?? true)) {
     const bytes = fileBytes - endOffset
     repairs.push({ kind: 'cut', reason: fault, file, offset: endOffset, bytes, afterSequence, mayHaveBeenAcknowledged: true })
   }
   return repairs
-}
-
-/** An index behind the last batch and nothing more: the crash came between it and the final header. Opening seals it again. */
-function isUnfinishedSeal(disk: Disk, { path, name, fileBytes, scan }: SegmentFacts): boolean {
-  if (scan!.fault !== 'index' || scan!.faultOffset !== scan!.endOffset) return false
-  return ifPresent(() => {
-    const file = disk.open(path, 'read')
-    try {
-      const window = new FrameWindow(scan!.endOffset, fileBytes)
-      const size = checkBlocking(window, file)
-      return typeof size === 'number' && searchBehind(file, name.uuid, scan!.endOffset + size, fileBytes).isZero
-    } finally {
-      file.close()
-    }
-  }) ?? true
 }

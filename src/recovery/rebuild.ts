@@ -7,6 +7,7 @@
 
 import { join } from 'node:path'
 import type { Disk, DiskFile } from '../disk/disk.js'
+import { invariant } from '../errors.js'
 import { encodeRange } from '../format/control-layout.js'
 import { INDEX_INTERVAL_BYTES } from '../format/index-layout.js'
 import { spareName, type SegmentName } from '../format/segment-name.js'
@@ -51,6 +52,7 @@ export interface Rebuilt {
 /** Rebuilds a segment of the log in `directory`, whose lock the caller holds. Blocks. */
 export function rebuildSegment(disk: Disk, directory: string, plan: RebuildPlan): Rebuilt {
   const path = join(directory, plan.name.name)
+  invariant(plan.exists || !disk.list(directory).includes(plan.name.name), 'what is made anew is not there')
   const copy = plan.exists ? keepCopy(disk, directory, plan.name.name) : undefined
   const spare = join(directory, spareName(plan.name))
   if (disk.list(directory).includes(spareName(plan.name))) disk.remove(spare)
@@ -74,16 +76,19 @@ export function keepCopy(disk: Disk, directory: string, name: string): string {
   while (taken.has(`${name}.${number}`)) number++
   const path = join(folder, `${name}.${number}`)
   const from = disk.open(join(directory, name), 'read')
-  const to = disk.create(path)
   try {
-    const block = Buffer.allocUnsafeSlow(COPY_BYTES)
-    for (let at = 0, count = from.read(block, 0); count > 0; count = from.read(block, at)) {
-      to.write([block.subarray(0, count)], at)
-      at += count
+    const to = disk.create(path)
+    try {
+      const block = Buffer.allocUnsafeSlow(COPY_BYTES)
+      for (let at = 0, count = from.read(block, 0); count > 0; count = from.read(block, at)) {
+        to.write([block.subarray(0, count)], at)
+        at += count
+      }
+      to.sync()
+    } finally {
+      to.close()
     }
-    to.sync()
   } finally {
-    to.close()
     from.close()
   }
   disk.syncDirectory(folder)
@@ -91,10 +96,23 @@ export function keepCopy(disk: Disk, directory: string, name: string): string {
 }
 
 function write(disk: Disk, path: string, directory: string, plan: RebuildPlan, source: DiskFile | undefined): LostRange[] {
-  const { name, first, last, previousUuid, lastTicks, cursors } = plan
+  const { name, first, previousUuid, lastTicks, cursors } = plan
   const tail = Tail.rebuild(disk, path, name, {
     directory, createdMs: name.createdMs, firstSequence: first, previousUuid, cursors, lastTicks, preallocateBytes: 0, maxBytes: 0,
   })
+  try {
+    const lost = fill(tail, plan, source)
+    tail.sync()
+    tail.seal()
+    return lost
+  } catch (error) {
+    tail.abandon()
+    throw error
+  }
+}
+
+/** Writes what is sound, and what stands for the rest. */
+function fill(tail: Tail, { name, first, last, lastTicks }: RebuildPlan, source: DiskFile | undefined): LostRange[] {
   const lost: LostRange[] = []
   const builder = new BatchBuilder(tail, first, lastTicks)
   const miss = (upTo: number): void => {
@@ -118,8 +136,6 @@ function write(disk: Disk, path: string, directory: string, plan: RebuildPlan, s
   miss(last)
   builder.flush()
   if (newest !== undefined) tail.mark(tail.durableMark, newest)
-  tail.sync()
-  tail.seal()
   return lost
 }
 

@@ -9,7 +9,7 @@ import { invariant, WalError } from '../errors.js'
 import { spareName, type SegmentName } from '../format/segment-name.js'
 import type { Cursor } from '../format/trailer-layout.js'
 import { writeFinalHeader, writeIndex, type SegmentContent } from '../segment/seal.js'
-import { gatherFacts, isTailStale } from './facts.js'
+import { gatherFacts, isTailStale, isUnfinishedSeal } from './facts.js'
 import { salvageDirectory, type LostSequences, type SalvageReport } from './salvage.js'
 import { judge, type Damage, type Judgement, type Verdict } from './verdict.js'
 
@@ -154,8 +154,7 @@ function rewriteAndSeal(disk: Disk, directory: string, verdict: SealVerdict, cut
   const { facts, rewriteFrom } = verdict
   const scan = facts.scan!
   const cutBytes = facts.fileBytes - scan.endOffset
-  const isUnfinishedSeal = scan.fault === 'index'
-  if (cutBytes > 0 && !isUnfinishedSeal) {
+  if (cutBytes > 0 && !isUnfinishedSeal(disk, facts)) {
     const isUnused = scan.isTailZero || isTailStale(facts)
     noteCut(cuts, facts.path, scan.endOffset, cutBytes, scan.isTailZero ? 'zeros' : isUnused ? 'stale' : scan.fault, !isUnused)
   }

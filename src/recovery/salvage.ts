@@ -9,7 +9,7 @@ import { invariant } from '../errors.js'
 import { segmentNameOf, type SegmentName } from '../format/segment-name.js'
 import { gatherFacts, type SegmentFacts } from './facts.js'
 import { keepCopy, rebuildSegment, type RebuildPlan } from './rebuild.js'
-import { firstSequenceOf, judge, lastTicksOf, type Damage, type Judgement, type Verdict } from './verdict.js'
+import { firstSequenceOf, judge, lastTicksOf, type CorruptVerdict, type Damage, type Judgement } from './verdict.js'
 
 /** Sequences that a salvage has given up. */
 export interface LostSequences {
@@ -39,7 +39,7 @@ export function salvageDirectory(disk: Disk, directory: string): SalvageReport {
   for (let left = 2 * judgement.verdicts.length + 8; judgement.damages.length > 0; left--) {
     invariant(left > 0, 'a salvage comes to an end')
     const index = judgement.verdicts.findIndex((verdict) => verdict.kind === 'corrupt')
-    const { facts, damage } = judgement.verdicts[index] as Extract<Verdict, { kind: 'corrupt' }>
+    const { facts, damage } = judgement.verdicts[index] as CorruptVerdict
     const step = planStep(judgement, index, damage)
     if (step === 'remove') {
       copies.push(keepCopy(disk, directory, facts.name.name))
@@ -65,7 +65,8 @@ function planStep(judgement: Judgement, index: number, damage: Damage): RebuildP
   const lastTicks = before === undefined ? 0n : lastTicksOf(before.facts)
   const previousUuid = before?.facts.name.uuid ?? new Uint8Array(16)
   const common = { previousUuid, lastTicks, cursors: judgement.cursors }
-  const missing = before === undefined ? undefined : missingBefore(facts, before.facts.name.uuid)
+  const named = before === undefined ? undefined : missingBefore(facts, before.facts.name.uuid)
+  const missing = judgement.verdicts.some((verdict) => verdict.facts.name.name === named?.name) ? undefined : named
   if (missing !== undefined && known !== undefined && known >= first) return { ...common, name: missing, first, last: known - 1, exists: false }
   const following = judgement.verdicts.slice(index + 1).map((verdict) => firstSequenceOf(verdict.facts)).find((sequence) => sequence !== undefined)
   const last = following === undefined ? Math.max(judgement.lastSequence, lastOf(facts)) : following - 1

@@ -33,7 +33,11 @@ export type Verdict =
   | { readonly kind: 'keep'; readonly facts: SegmentFacts; readonly firstSequence: number; readonly lastSequence: number }
   | { readonly kind: 'seal'; readonly facts: SegmentFacts; readonly firstSequence: number; readonly lastSequence: number; readonly rewriteFrom: number }
   | { readonly kind: 'remove'; readonly facts: SegmentFacts }
-  | { readonly kind: 'corrupt'; readonly facts: SegmentFacts; readonly damage: Damage }
+  /** `isWhole`: all of the segment is in doubt, whose frames nobody has looked at. */
+  | { readonly kind: 'corrupt'; readonly facts: SegmentFacts; readonly damage: Damage; readonly isWhole: boolean }
+
+/** A segment with damage. */
+export type CorruptVerdict = Extract<Verdict, { readonly kind: 'corrupt' }>
 
 /** Provably acknowledged data that is not as it must be. */
 export interface Damage {
@@ -176,12 +180,11 @@ function judgeForeign(segment: SegmentFacts, { lastSequence, faultOffset }: Fore
 
 function judgeSealed(segment: SegmentFacts, header: SegmentHeader, { lacksCursors }: Surroundings): Verdict {
   const { firstSequence: first, lastSequence: last } = header
-  if (segment.fileBytes !== header.bytes) return corrupt(segment, `its size is ${segment.fileBytes} bytes, its header says ${header.bytes}`, 48, first, last)
-  if (segment.sealed?.index === undefined) return corrupt(segment, 'its index is damaged', segment.fileBytes, first, last)
-  if (segment.sealed.previousUuid === undefined) return corrupt(segment, 'its first trailer is damaged', 128, first, last)
-  if (lacksCursors) {
-    return corrupt(segment, 'its trailer with the cursors is damaged', segment.sealed.index.cursorTrailerOffset, first, last)
-  }
+  const whole = (reason: string, offset: number): Verdict => ({ ...corrupt(segment, reason, offset, first, last), isWhole: true })
+  if (segment.fileBytes !== header.bytes) return whole(`its size is ${segment.fileBytes} bytes, its header says ${header.bytes}`, 48)
+  if (segment.sealed?.index === undefined) return whole('its index is damaged', segment.fileBytes)
+  if (segment.sealed.previousUuid === undefined) return whole('its first trailer is damaged', 128)
+  if (lacksCursors) return whole('its trailer with the cursors is damaged', segment.sealed.index.cursorTrailerOffset)
   return { kind: 'keep', facts: segment, firstSequence: first, lastSequence: last }
 }
 
@@ -196,6 +199,6 @@ function checkPlace(segment: SegmentFacts, first: number, { before }: Surroundin
   return corrupt(segment, `it follows segment ${uuidToHex(previous)}, which is not there`, 128, first, first)
 }
 
-function corrupt(facts: SegmentFacts, reason: string, offset: number, firstSequence: number, lastSequence: number): Verdict {
-  return { kind: 'corrupt', facts, damage: { reason, file: facts.path, offset, firstSequence, lastSequence } }
+function corrupt(facts: SegmentFacts, reason: string, offset: number, firstSequence: number, lastSequence: number): CorruptVerdict {
+  return { kind: 'corrupt', facts, damage: { reason, file: facts.path, offset, firstSequence, lastSequence }, isWhole: false }
 }

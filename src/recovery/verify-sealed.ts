@@ -29,14 +29,13 @@ export interface Finding {
 const MAX_FINDINGS = 1000
 const BLOCK_BYTES = 1024 * 1024
 
-/** What is wrong with a segment that opening would keep as it is: a sealed one, or one without trailers. Blocks. */
+/** What is wrong with a sealed segment, which opening would keep as it is. Blocks. */
 export function findDamage(disk: Disk, facts: SegmentFacts, progress?: ScanProgress): Finding[] {
   const header = facts.header as SegmentHeader
   const file = disk.open(facts.path, 'read')
   try {
     if (facts.foreign !== undefined) {
-      const end = header.sealed ? facts.fileBytes : undefined
-      return walkFrames(file, facts, { offset: SEGMENT_HEADER_BYTES, next: header.firstSequence, end, index: [] })
+      return walkFrames(file, facts, { offset: SEGMENT_HEADER_BYTES, next: header.firstSequence, end: facts.fileBytes, index: [] })
     }
     const scan = scanSegment(file, facts.name.uuid, facts.fileBytes, progress)
     const index = facts.sealed?.index
@@ -131,19 +130,19 @@ function findBreaks(file: DiskFile, facts: SegmentFacts, scan: SegmentScan, inde
 interface Walk {
   readonly offset: number
   readonly next: number
-  /** Where the frames must end; undefined: behind the header's last entry, whatever follows. */
-  readonly end: number | undefined
+  /** Where the frames must end. */
+  readonly end: number
   readonly index: readonly IndexEntry[]
 }
 
 /** Walks frames one by one, past damage. Each damaged place is passed by its own length, else to the next indexed frame. */
 function walkFrames(file: DiskFile, facts: SegmentFacts, walk: Walk): Finding[] {
   const { lastSequence } = facts.header as SegmentHeader
-  const end = walk.end ?? facts.fileBytes
+  const { end } = walk
   const findings: Finding[] = []
   let { offset, next } = walk
   let window = new FrameWindow(offset, facts.fileBytes, BLOCK_BYTES)
-  while (offset < end && (walk.end !== undefined || next <= lastSequence)) {
+  while (offset < end) {
     const result = checkBlocking(window, file)
     const span = typeof result === 'number' ? spanOf(window, result, facts) : undefined
     if (typeof result === 'number' && span?.from === next) {

@@ -11,7 +11,6 @@ import { asIoError } from '../errors.js'
 import { parseSegmentName } from '../format/segment-name.js'
 import { abortSignal, directoryPath, optionalFunction } from '../option-values.js'
 import type { ScanProgress } from '../segment/scan.js'
-import type { SegmentFacts } from './facts.js'
 import { ifPresent, lookUntilSure, type VerifyDamage, type VerifyRepair } from './look.js'
 import { summarize, type SegmentSummary } from './segment-summary.js'
 import type { Verdict } from './verdict.js'
@@ -65,7 +64,7 @@ export async function verifyLog(directory: string, options: VerifyOptions = {}):
   try {
     return await verifyDirectory(nodeDisk, path, options)
   } catch (error) {
-    throw signal?.aborted === true ? error : asIoError(error, `cannot read the log in ${path}`, path)
+    throw signal?.aborted === true ? signal.reason : asIoError(error, `cannot read the log in ${path}`, path)
   }
 }
 
@@ -84,7 +83,7 @@ export async function verifyDirectory(disk: Disk, directory: string, { onProgres
     if (found === undefined) continue // Removed meanwhile.
     const own = doubts.filter((doubt) => doubt.file === facts.path)
     const judged = own.flatMap((doubt) => (doubt.damage === undefined ? [] : [doubt.damage]))
-    const damage = moreExact(facts, judged, found)
+    const damage = moreExact(verdict, judged, found)
     damages.push(...damage)
     segments.push({ ...summarize(facts), status: damage.length > 0 ? 'corrupt' : own.length > 0 ? 'torn' : 'sound' })
   }
@@ -102,8 +101,8 @@ export async function verifyDirectory(disk: Disk, directory: string, { onProgres
 
 /** What is wrong inside a segment that opening would keep unread; undefined when its file has been removed. */
 async function checkKept(disk: Disk, directory: string, { facts }: Verdict, progress: ScanProgress): Promise<VerifyDamage[] | undefined> {
-  const { header, foreign, path, name } = facts
-  if (typeof header === 'string' || !(header.sealed || foreign !== undefined)) return []
+  const { header, path, name } = facts
+  if (typeof header === 'string' || !header.sealed) return []
   await nextTurn()
   const findings = ifPresent(() => findDamage(disk, facts, progress))
   // A file that is used again is renamed before it is written to: what was found may be of another segment.
@@ -112,15 +111,9 @@ async function checkKept(disk: Disk, directory: string, { facts }: Verdict, prog
 }
 
 /** Of a sealed segment opening can only say that all of it is in doubt; its frames tell what is really damaged. */
-function moreExact({ header, foreign }: SegmentFacts, judged: readonly VerifyDamage[], found: readonly VerifyDamage[]): VerifyDamage[] {
-  if (typeof header === 'string' || !header.sealed || foreign !== undefined) return [...judged, ...found]
-  const isWhole = (damage: VerifyDamage): boolean => damage.offset !== 8
-    && damage.firstSequence === header.firstSequence && damage.lastSequence === header.lastSequence
-  const kept = judged.flatMap((damage) => {
-    if (!isWhole(damage)) return [damage]
-    return found.length > 0 ? [] : [{ ...damage, firstSequence: undefined, lastSequence: undefined }]
-  })
-  return [...kept, ...found]
+function moreExact(verdict: Verdict, judged: readonly VerifyDamage[], found: readonly VerifyDamage[]): readonly VerifyDamage[] {
+  if (verdict.kind !== 'corrupt' || !verdict.isWhole) return [...judged, ...found]
+  return found.length > 0 ? found : judged.map((damage) => ({ ...damage, firstSequence: undefined, lastSequence: undefined }))
 }
 
 interface Progress {

@@ -100,7 +100,12 @@ export class Tail {
   /** A segment under its own name, in a file of another one: for a salvage. Nothing is durable before {@link seal}. */
   static rebuild(disk: Disk, path: string, name: SegmentName, start: TailStart): Tail {
     const tail = new Tail(disk.create(path), name, start)
-    tail.#writeStart(0)
+    try {
+      tail.#writeStart(0)
+    } catch (error) {
+      tail.abandon()
+      throw error
+    }
     return tail
   }
 

@@ -139,6 +139,35 @@ test('recovery leaves no file open: what it seals, what it copies for that, what
   expect(recover(counting, directory, true)).toMatchObject({ nextSequence: 7, report: { segments: 2, entries: 6, lost: [], salvaged: [expect.any(String)] } })
 })
 
+test('a salvage that fails leaves no file open, wherever it does', () => {
+  const { path } = maker.make({ batches: [2, 2], seal: true })
+  flip(path, readFileSync(path).length - 5)
+  const image = readFileSync(path)
+  const isDone = (upTo: number): boolean => {
+    let left = upTo
+    const fail = <Result>(act: () => Result): Result => {
+      if (left-- > 0) return act()
+      throw Object.assign(new Error('EIO: i/o error, write'), { code: 'EIO', syscall: 'write' })
+    }
+    const failing = (file: DiskFile): DiskFile => new Proxy(file, {
+      get: (target, name) => (name === 'write' || name === 'sync' ? (...args: never[]) => fail(() => (target[name] as (...args: never[]) => void)(...args)) : Reflect.get(target, name)),
+    })
+    const disk: Disk = { ...counting, open: (file, access) => failing(counting.open(file, access)), create: (file) => fail(() => failing(counting.create(file))) }
+    try {
+      recover(disk, directory, true)
+      return true
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'EIO' })
+      expect(opened, `after ${upTo}`).toBe(0)
+      writeFileSync(path, image)
+      return false
+    }
+  }
+  let failures = 0
+  while (!isDone(failures)) failures++
+  expect(failures).toBeGreaterThan(8)
+})
+
 test('a batch that was begun in a file of another segment is no leftover of that one, though its trailer never came', async () => {
   const old = maker.make({ batches: [40], seal: true })
   const { path, ends, firstSequence } = maker.make({ batches: [2, 2] })

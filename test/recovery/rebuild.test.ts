@@ -300,6 +300,14 @@ describe('a salvage', () => {
     expect(await readSequences(directory)).toEqual(upTo(7))
   })
 
+  test('makes no segment anew that is there: one names the last but one before it, an empty one is between', async () => {
+    const first = maker.make({ batches: [2], seal: true })
+    maker.make({ batches: [], seal: true })
+    maker.make({ batches: [2], seal: true, previous: first })
+    expect(await salvaged()).toMatchObject({ segments: 3, entries: 4, lost: [] })
+    expect(await readSequences(directory)).toEqual(upTo(4))
+  })
+
   test.each([[1, [3, 5]], [2, [3, 9]]] as const)('makes a missing segment anew, as the one that it was: %s of them', async (missing, [firstSequence, lastSequence]) => {
     const [, second, third, fourth] = [2, 3, 4, 2].map((count) => maker.make({ batches: [count], seal: true })) as [unknown, MadeSegment, MadeSegment, MadeSegment]
     const gone = missing === 1 ? [second] : [second, third]

@@ -55,6 +55,13 @@ test('preallocated zeros are cut, and are no damage', async () => {
   expect(report.cuts.every(({ reason, mayHaveBeenAcknowledged }) => reason === 'zeros' && !mayHaveBeenAcknowledged)).toBe(true)
 })
 
+test('a batch that was torn just behind one of its entries is no zeros that were allocated ahead', async () => {
+  const { path, ends } = maker.make({ batches: [3, 2], preallocateBytes: 64 * 1024 })
+  damage(path, (bytes) => void bytes.set(frameOf(6), ends.at(-1)!))
+  const { report } = await expectHealed(5)
+  expect(report.cuts).toMatchObject([{ file: path, offset: ends.at(-1), reason: 'unfinished batch', mayHaveBeenAcknowledged: true }])
+})
+
 test('garbage behind the last batch is cut, whatever it looks like', async () => {
   const seed = runSeed()
   console.log(`torn tails SEED=${seed}`)

@@ -75,7 +75,10 @@ describe('a log without damage is sound', () => {
     edit(file!, (bytes) => { bytes.set(encodeSegmentHeader(open)) })
     expect(await verifyLog(directory)).toMatchObject({ status: 'sound', lastSequence: 20 })
     edit(file!, (bytes) => Buffer.concat([bytes, Buffer.from('garbage')]))
-    expect(await verifyLog(directory)).toMatchObject({ status: 'torn' })
+    const { status, repairs } = await verifyLog(directory)
+    expect({ status, repairs }).toMatchObject({ status: 'torn', repairs: [{ kind: 'cut', reason: 'index', mayHaveBeenAcknowledged: true }] })
+    const { offset, bytes, mayHaveBeenAcknowledged } = repairs[0]!
+    expect(recover(nodeDisk, directory).report.cuts).toEqual([{ file, offset, bytes, reason: 'index', mayHaveBeenAcknowledged }])
   })
 
   test('when it has no segments', async () => {
@@ -247,13 +250,21 @@ describe('damage is named exactly', () => {
       const first = maker.make({ batches: [2], seal: true })
       for (const previous of [first, first]) maker.make({ batches: [3], seal: true, previous })
     }],
-    ['one that follows on another than is there', (maker) => {
+    ...[2, 1].map((count) => [`one with ${count} that follows on another than is there`, (maker) => {
       const first = maker.make({ batches: [2], seal: true })
-      maker.make({ batches: [2], seal: true, previous: { ...first, uuid: new Uint8Array(16).fill(7) } })
-    }],
+      maker.make({ batches: [count], seal: true, previous: { ...first, uuid: new Uint8Array(16).fill(7) } })
+    }] satisfies [string, (maker: SegmentMaker) => void]),
   ])('the place of a sealed segment that is sound in itself, with the sequences of the refusal to open: %s', async (_what, make) => {
     make(new SegmentMaker(directory))
     expect(placesOf(await verifyLog(directory))).toEqual([refusalOf(directory)])
+  })
+
+  test('a sealed segment without entries whose size is not what its header says, as opening has it', async () => {
+    writeLog(directory, { segments: [[5], []] })
+    const file = segmentFiles(directory).at(-1)!
+    edit(file, (bytes) => Buffer.concat([bytes, Buffer.from('garbage')]))
+    expect(refusalOf(directory)).toMatchObject({ file, offset: 48 })
+    expect(await verifyLog(directory)).toMatchObject({ status: 'corrupt', isLive: false, damages: [{ file, offset: 48, firstSequence: undefined }] })
   })
 
   test('acknowledged entries of the tail, with the words of the refusal to open', async () => {
@@ -400,10 +411,13 @@ describe('damage is named exactly', () => {
     expect(refusalOf(directory)).toEqual({ file, offset, firstSequence: 4, lastSequence: 4 })
   })
 
-  test('an open file from elsewhere that ends before the last entry its header tells of', async () => {
+  test('one that other software has left open is as its frames tell, whatever its header says, as opening has it', async () => {
     writeForeign(directory, 2, { ...tailHeader(1), lastSequence: 3 })
+    expect(await verifyLog(directory)).toMatchObject({ status: 'sound', lastSequence: 2, damages: [] })
+    expect(refusalOf(directory)).toBeUndefined()
     const [file] = segmentFiles(directory)
-    expect(placesOf(await verifyLog(directory))).toEqual([{ file, offset: sizeOf(file!), firstSequence: 3, lastSequence: 3 }])
+    flip(file!, offsetOfEntry(file!, 2) + 26)
+    expect(placesOf(await verifyLog(directory))).toEqual([refusalOf(directory)])
   })
 })
 
@@ -682,7 +696,7 @@ describe('arguments and progress', () => {
     await expect(verifyLog(none, { signal: new AbortController().signal })).rejects.toMatchObject({ code: 'ERR_WAL_IO', file: none })
     // Whatever it is: not taken for an error of the log's disk.
     const reason = Object.assign(new Error('EPIPE: broken pipe, write'), { code: 'EPIPE', syscall: 'write' })
-    await expect(verifyLog(directory, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
+    for (const path of [directory, none]) await expect(verifyLog(path, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
   })
 
   test('a signal that is aborted while a segment is checked ends the work before the next one', async () => {
