@@ -49,6 +49,8 @@ interface Search {
   byLength: Way
   /** The last place that was found by its magic: there is none before it. Or there was none to the end of the file. */
   byMagic: ResumePoint | 'none' | undefined
+  /** One of these that is on that way. */
+  onWay: ResumePoint | undefined
   /** A way from such a place that led nowhere: where its next frame begins, and where it ended. Its frames need not be tried one by one. */
   vainAt: number
   vainEnd: number
@@ -65,7 +67,7 @@ interface Way {
 }
 
 function beginSearch({ fileBytes }: WalkedSegment): Search {
-  return { bytes: 8 * fileBytes, byLength: { end: 0, next: 0, leadsOn: false }, byMagic: undefined, vainAt: 0, vainEnd: 0 }
+  return { bytes: 8 * fileBytes, byLength: { end: 0, next: 0, leadsOn: false }, byMagic: undefined, onWay: undefined, vainAt: 0, vainEnd: 0 }
 }
 
 /**
@@ -116,14 +118,34 @@ function pieceAt({ bytes, view, at, offset }: FrameWindow, size: number, uuid: U
  */
 export function soundAfter(segment: WalkedSegment, offset: number, next: number, to: number, search = beginSearch(segment)): ResumePoint | undefined {
   const byLength = byItsLength(segment, offset, next, to)
-  // Nothing is lost, or just the entry that the damaged frame says it is: that length was right. Else it may be what is damaged, and frames go on before.
-  const isNext = byLength !== undefined && byLength.sequence <= (byLength.damagedSequence === next ? next + 1 : next)
-  if (!isNext) return byMagic(segment, offset + 1, next, to, search) ?? byLength
+  if (byLength === undefined) return byMagic(segment, offset + 1, next, to, search)
+  const place = { offset: byLength.offset, sequence: byLength.sequence }
   // Further damage was on the way before.
-  if (byLength.offset > search.byLength.end) search.byLength = follow(segment, byLength, search, true)
-  if (search.byLength.leadsOn) return byLength
-  const found = byMagic(segment, offset + 1, next, to, search)
-  return found !== undefined && found.sequence < search.byLength.next ? found : byLength
+  if (byLength.offset > search.byLength.end) search.byLength = follow(segment, byLength, search, { passesDamage: true })
+  const way = search.byLength
+  // Nothing is lost, or just the entry that the damaged frame says it is: that length was right. Else it may be what is damaged, and frames go on before.
+  const isNext = byLength.sequence <= (byLength.damagedSequence === next ? next + 1 : next)
+  if (isNext && way.leadsOn) return place
+  const found = byMagic(segment, offset + 1, next, to, search, isNext ? undefined : byLength.offset)
+  if (found === undefined || isOnWay(segment, byLength.offset, found, search)) return place
+  return isNext && found.sequence >= way.next ? place : found
+}
+
+/** Whether the frames from `offset` on, the damaged ones by their lengths, have one that begins at that place. */
+function isOnWay({ file, fileBytes }: WalkedSegment, offset: number, place: ResumePoint, search: Search): boolean {
+  if (search.onWay === place) return true
+  const head = Buffer.alloc(FRAME_DATA)
+  const view = new DataView(head.buffer, head.byteOffset, head.length)
+  let at = offset
+  while (at < place.offset && search.bytes > 0) {
+    search.bytes -= head.length
+    const size = frameSize(view, 0, file.read(head, at), fileBytes - at)
+    if (typeof size !== 'number') return false
+    at += size
+  }
+  if (at !== place.offset) return false
+  search.onWay = place
+  return true
 }
 
 /** Where the damaged frame's own length leads, and the sequence that it says it has. */
@@ -138,7 +160,8 @@ function byItsLength(
   return found && { offset: found.offset, sequence: found.sequence, damagedSequence: frameSequence(view, 0) }
 }
 
-function byMagic(segment: WalkedSegment, from: number, next: number, to: number, search: Search): ResumePoint | undefined {
+/** The first place from `from` on that leads on, or from somewhere else to the frame at `joins`. */
+function byMagic(segment: WalkedSegment, from: number, next: number, to: number, search: Search, joins?: number): ResumePoint | undefined {
   const { file, fileBytes } = segment
   const { byMagic: known } = search
   if (known === 'none') return undefined
@@ -152,7 +175,7 @@ function byMagic(segment: WalkedSegment, from: number, next: number, to: number,
       if (isVain(segment, offset + at, search)) continue
       const found = fitting(segment, offset + at, next, to, search)
       if (found === undefined) continue
-      const { leadsOn, end } = follow(segment, found, search, false)
+      const { leadsOn, end } = follow(segment, found, search, { passesDamage: false, joins: found.offset === joins ? undefined : joins })
       if (leadsOn) {
         // The next search may pass the rest once more.
         search.bytes += bytes.length - at
@@ -179,8 +202,16 @@ function isVain({ file, fileBytes }: WalkedSegment, offset: number, search: Sear
   return true
 }
 
-/** Follows the frames from `place` on, sequence by sequence, to one that can be nowhere else; past damaged ones, by their lengths, only if `passesDamage`. */
-function follow({ file, fileBytes, uuid }: WalkedSegment, place: ResumePoint, search: Search, passesDamage: boolean): Way {
+interface FollowOptions {
+  readonly passesDamage: boolean
+  readonly joins?: number | undefined
+}
+
+/**
+ * Follows the frames from `place` on, sequence by sequence, to one that can be nowhere else, or to the one at `joins`; past damaged ones, by their
+ * lengths, only if `passesDamage`.
+ */
+function follow({ file, fileBytes, uuid }: WalkedSegment, place: ResumePoint, search: Search, { passesDamage, joins }: FollowOptions): Way {
   const window = new FrameWindow(place.offset, fileBytes, NEAR_BYTES)
   let next = place.sequence
   let isBehindDamage = false
@@ -190,10 +221,10 @@ function follow({ file, fileBytes, uuid }: WalkedSegment, place: ResumePoint, se
     if (typeof size !== 'number') break
     search.bytes -= size
     if (typeof result === 'number') {
-      const span = spanOf(window, size, uuid)
+      const span = spanOfFrame(window, size, uuid)
       // A damaged frame may have had any number of sequences.
       if (span === undefined || (isBehindDamage ? span.from < next : span.from !== next)) break
-      if (span.isTrailer) return { end: window.offset, next: span.to, leadsOn: true }
+      if (span.isTrailer || window.offset === joins) return { end: window.offset, next: span.to, leadsOn: true }
       next = span.to
     }
     isBehindDamage = typeof result !== 'number'
@@ -202,8 +233,15 @@ function follow({ file, fileBytes, uuid }: WalkedSegment, place: ResumePoint, se
   return { end: window.offset, next, leadsOn: false }
 }
 
-/** The sequences of the checked frame in the window: from the one that it begins with to the one that must follow on it. */
-function spanOf({ bytes, view, at, offset }: FrameWindow, size: number, uuid: Uint8Array): { from: number; to: number; isTrailer: boolean } | undefined {
+/** What a frame stands for: the sequence that it begins with, and the one that must follow on it. */
+export interface FrameSpan {
+  readonly from: number
+  readonly to: number
+  readonly isTrailer: boolean
+}
+
+/** What the checked frame in the window stands for; undefined of an index, and of what does not belong into the segment with that UUID. */
+export function spanOfFrame({ bytes, view, at, offset }: FrameWindow, size: number, uuid: Uint8Array): FrameSpan | undefined {
   const sequence = frameSequence(view, at)
   if (sequence !== 0) return { from: sequence, to: sequence + 1, isTrailer: false }
   const kind = controlKind(view, at, size)
@@ -228,6 +266,6 @@ function fitting({ file, fileBytes, uuid }: WalkedSegment, offset: number, next:
   if (typeof size !== 'number' || !(sequence === 0 || (sequence >= next && sequence <= to))) return undefined
   if (search !== undefined) search.bytes -= size
   const window = new FrameWindow(offset, fileBytes, size)
-  const span = typeof checkBlocking(window, file) === 'number' ? spanOf(window, size, uuid) : undefined
+  const span = typeof checkBlocking(window, file) === 'number' ? spanOfFrame(window, size, uuid) : undefined
   return span !== undefined && span.from >= next && (span.isTrailer || span.to - 1 <= to) ? { offset, sequence: span.from, bytes: size } : undefined
 }

@@ -7,14 +7,14 @@
  */
 
 import type { Disk, DiskFile } from '../disk/disk.js'
-import { controlKind, decodeRange } from '../format/control-layout.js'
+import { controlKind } from '../format/control-layout.js'
 import { FRAME_DATA, frameSequence, frameSize, frameTicks, type FrameFault } from '../format/frame-layout.js'
 import { INDEX_FOOTER_BYTES, indexFrameBytes, type IndexEntry, type SparseIndex } from '../format/index-layout.js'
 import { SEGMENT_HEADER_BYTES, type SegmentHeader } from '../format/segment-layout.js'
-import { decodeTrailer } from '../format/trailer-layout.js'
 import { checkBlocking, FRAME_READ_BYTES, FrameWindow } from '../segment/frame-window.js'
 import { scanSegment, type ScanProgress, type SegmentScan } from '../segment/scan.js'
 import type { SegmentFacts } from './facts.js'
+import { spanOfFrame } from './sound-frames.js'
 
 /** One damaged place of a file. */
 export interface Finding {
@@ -171,23 +171,12 @@ function faultOf(result: number | FrameFault): string {
   return typeof result === 'number' ? 'sequence' : result
 }
 
-/** The sequence that the checked frame in the window must follow on, and the one that must follow on it. */
-function spanOf(window: FrameWindow, size: number, facts: SegmentFacts): { readonly from: number; readonly to: number } | undefined {
-  const { bytes, view, at, offset } = window
-  const sequence = frameSequence(view, at)
-  if (sequence !== 0) return { from: sequence, to: sequence + 1 }
-  const kind = controlKind(view, at, size)
-  if (kind === undefined) return undefined
-  if (kind === 'index') {
-    const next = (facts.header as SegmentHeader).lastSequence + 1
-    return { from: next, to: next }
-  }
-  if (kind === 'trailer') {
-    const trailer = decodeTrailer(bytes, view, at, size, offset, facts.name.uuid)
-    return trailer && { from: trailer.lastSequence + 1, to: trailer.lastSequence + 1 }
-  }
-  const range = decodeRange(view, at, size)
-  return range && { from: range.first, to: range.last + 1 }
+/** The sequences of the checked frame in the window; the index stands where the next one would. */
+function spanOf(window: FrameWindow, size: number, { header, name }: SegmentFacts): { readonly from: number; readonly to: number } | undefined {
+  const isIndex = frameSequence(window.view, window.at) === 0 && controlKind(window.view, window.at, size) === 'index'
+  if (!isIndex) return spanOfFrame(window, size, name.uuid)
+  const next = (header as SegmentHeader).lastSequence + 1
+  return { from: next, to: next }
 }
 
 /** Where sound frames go on behind the damage at `offset`, and with which sequence: by the lengths that frames tell, else at the next indexed entry. */

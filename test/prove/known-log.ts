@@ -73,6 +73,8 @@ export interface LogSize {
 export function knownLogs(code: Code, seed: number, { segments, segmentBytes }: LogSize): KnownLog[] {
   const maker = new LogMaker(code, seed)
   for (let left = segments - 1; left > 0; left--) maker.segment(segmentBytes)
+  // One without entries, as it is left where nothing but commits came.
+  maker.segment(0)
   const young = maker.fork('young', (tail) => tail.batch())
   const settled = maker.fork('settled', (tail) => {
     tail.fill(segmentBytes)
