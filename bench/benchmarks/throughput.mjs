@@ -75,7 +75,8 @@ function againstFloor() {
 }
 
 const SHARED_LIMIT = 'Two cores are all used: of 280 ns for an entry two producers take 205 and the writer 75. One producer takes 145: with two, the call that claims and fills takes 85 ns '
-  + 'instead of 35, for the cache lines that both write to (other places for the words and slots that they share did not help).'
+  + 'instead of 35, for the cache lines that both write to (other places for the words and slots that they share did not help). '
+  + 'Every batch is then as large as it may be: the writer, which drains, writes and syncs by turns, has to share the cores with them.'
 
 function producersContest({ size, isFull }) {
   const numbers = isFull ? [1, 2, 4, 8] : [1, 2, 4]

@@ -53,9 +53,13 @@ export function isTailStale({ header, scan }: SegmentFacts): boolean {
   return typeof header !== 'string' && header.recycled === true && scan?.beginsBatch === false && !scan.hasStrayTrailer
 }
 
-/** Whether an index stands behind the last batch and nothing more: the crash came between it and the final header. Blocks. */
-export function isUnfinishedSeal(disk: Disk, { path, name, fileBytes, scan }: SegmentFacts): boolean {
-  if (scan?.fault !== 'index') return false
+/**
+ * Whether an index stands behind the last batch and nothing more, but for what an earlier segment has left in the same file: the crash came between
+ * it and the final header. Blocks.
+ */
+export function isUnfinishedSeal(disk: Disk, { path, name, fileBytes, header, scan }: SegmentFacts): boolean {
+  if (scan?.fault !== 'index' || scan.faultOffset !== scan.endOffset) return false
+  if (typeof header !== 'string' && header.recycled === true && !scan.hasStrayTrailer) return true
   const file = disk.open(path, 'read')
   try {
     const size = checkBlocking(new FrameWindow(scan.endOffset, fileBytes), file)

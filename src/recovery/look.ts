@@ -73,7 +73,7 @@ export async function lookUntilSure(disk: Disk, directory: string, progress: Sca
 function isSame(a: Doubt, b: Doubt): boolean {
   if (a.file !== b.file) return false
   if (a.damage !== undefined && b.damage !== undefined) {
-    // The chain still does not reach what was proved before. A segment without entries has the sequence that would be its first.
+    // The chain still does not reach what was proved before. Of a segment without entries the last one is one below the first.
     return b.damage.firstSequence! <= lastOf(a.damage) && a.damage.firstSequence! <= lastOf(b.damage)
   }
   return a.repair !== undefined && b.repair !== undefined && a.repair.kind === b.repair.kind && a.repair.offset === b.repair.offset

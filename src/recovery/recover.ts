@@ -41,7 +41,7 @@ export interface RecoveryCut {
   readonly file: string
   /** Where the sound part ends. */
   readonly offset: number
-  /** Bytes that were cut; with the reasons `'zeros'` and `'stale'` they were allocated ahead, and no batch was begun there. */
+  /** Bytes that were cut. With `'zeros'` and `'stale'`, and nothing that may have been acknowledged, they were allocated ahead, and no batch was begun there. */
   readonly bytes: number
   /** What stood there: `'zeros'`, `'stale'` (left by a segment that had this file before), or the fault of the first frame. */
   readonly reason: string

@@ -1,11 +1,11 @@
 /**
  * Walking a segment's frames past damage.
  *
- * Behind a damaged place frames go on, first choice first: where the damaged one's own length says, if the next frame stands there; else at the next
- * bytes that are a frame by magic, length and checksum. An entry may hold any bytes, frames of a log among them, so what is found there must belong:
- * one of the sequences that are missing, and from there frame by frame, sequence by sequence, on to a trailer of this very segment, which tells its
- * UUID and its own place. Where such a way has a sequence that the way by length has as well, that one led into an entry.
- * No byte is passed, and none checked, more than a few times, so that neither damage nor planted bytes can make this quadratic.
+ * Behind a damaged place frames go on, first choice first: where the damaged one's own length says, if the next frame stands there and nothing speaks
+ * against it; else at the next bytes that are a frame by magic, length and checksum. An entry may hold any bytes, frames of a log among them, so what is
+ * found by its magic must belong: one of the sequences that are missing, and from there frame by frame, sequence by sequence, on to a trailer of this
+ * very segment, which tells its UUID and its own place, or to where the length led, if that leads on. What searching may cost is bounded by the file's
+ * size: neither damage nor planted bytes can make it quadratic.
  */
 
 import type { DiskFile } from '../disk/disk.js'
@@ -41,33 +41,38 @@ export interface ResumePoint {
   readonly sequence: number
 }
 
-/** What the searches in one segment may still cost, and what they have found out: they come by ascending offsets. */
+/** What the searches in one segment may still cost, and what they have found out. */
 interface Search {
   /** Bytes that may still be looked at. */
   bytes: number
-  /** The last way that was followed by lengths, damaged frames among them. */
-  byLength: Way
-  /** The last place that was found by its magic: there is none before it. Or there was none to the end of the file. */
-  byMagic: ResumePoint | 'none' | undefined
-  /** One of these that is on that way. */
+  /** The last way that was followed from where a length led. */
+  way: Way
+  /** The last place that was found by its magic: nothing before it leads on to a trailer. `'none'`: nothing does, or it may cost no more. */
+  place: ResumePoint | 'none' | undefined
+  /** That place, once it is known to be on the way. */
   onWay: ResumePoint | undefined
-  /** A way from such a place that led nowhere: where its next frame begins, and where it ended. Its frames need not be tried one by one. */
+  /** The longest way from a magic that led nowhere: where its next frame begins, and where it ended. Its frames need not be tried one by one. */
   vainAt: number
   vainEnd: number
 }
 
 /** Frames that follow on each other. */
 interface Way {
-  /** File offset where it ends. */
+  /** File offsets of its first frame, and where it ends. */
+  readonly from: number
   readonly end: number
   /** The sequence to follow there. */
   readonly next: number
-  /** Whether it ends with a trailer of the segment. */
+  /** Whether it ends with a trailer of the segment, or joins another way that is known. */
   readonly leadsOn: boolean
+  /** Whether damaged frames were passed, by their lengths. */
+  readonly hasDamage: boolean
 }
 
+const NO_WAY: Way = { from: 0, end: 0, next: 0, leadsOn: false, hasDamage: false }
+
 function beginSearch({ fileBytes }: WalkedSegment): Search {
-  return { bytes: 8 * fileBytes, byLength: { end: 0, next: 0, leadsOn: false }, byMagic: undefined, onWay: undefined, vainAt: 0, vainEnd: 0 }
+  return { bytes: 8 * fileBytes, way: NO_WAY, place: undefined, onWay: undefined, vainAt: 0, vainEnd: 0 }
 }
 
 /**
@@ -119,16 +124,20 @@ function pieceAt({ bytes, view, at, offset }: FrameWindow, size: number, uuid: U
 export function soundAfter(segment: WalkedSegment, offset: number, next: number, to: number, search = beginSearch(segment)): ResumePoint | undefined {
   const byLength = byItsLength(segment, offset, next, to)
   if (byLength === undefined) return byMagic(segment, offset + 1, next, to, search)
-  const place = { offset: byLength.offset, sequence: byLength.sequence }
-  // Further damage was on the way before.
-  if (byLength.offset > search.byLength.end) search.byLength = follow(segment, byLength, search, { passesDamage: true })
-  const way = search.byLength
+  const { place, damagedSequence } = byLength
+  if (place.offset < search.way.from || place.offset > search.way.end) search.way = follow(segment, place, search, { passesDamage: true })
+  const { way } = search
   // Nothing is lost, or just the entry that the damaged frame says it is: that length was right. Else it may be what is damaged, and frames go on before.
-  const isNext = byLength.sequence <= (byLength.damagedSequence === next ? next + 1 : next)
-  if (isNext && way.leadsOn) return place
-  const found = byMagic(segment, offset + 1, next, to, search, isNext ? undefined : byLength.offset)
-  if (found === undefined || isOnWay(segment, byLength.offset, found, search)) return place
-  return isNext && found.sequence >= way.next ? place : found
+  const isNext = place.sequence <= (damagedSequence === next ? next + 1 : next)
+  if (isNext && way.leadsOn && !way.hasDamage) return place
+  const found = byMagic(segment, offset + 1, next, to, search, isNext || !way.leadsOn ? undefined : place.offset)
+  if (found === undefined) return place
+  // Of two places with the same sequence the one within an entry is that which does not lead on by itself.
+  const isDenied = found.offset > place.offset && found.sequence <= place.sequence
+  if (!isDenied && isOnWay(segment, place.offset, found, search)) return place
+  if (isNext && found.sequence >= way.next) return place
+  if (found.offset > place.offset) search.way = NO_WAY
+  return found
 }
 
 /** Whether the frames from `offset` on, the damaged ones by their lengths, have one that begins at that place. */
@@ -151,21 +160,21 @@ function isOnWay({ file, fileBytes }: WalkedSegment, offset: number, place: Resu
 /** Where the damaged frame's own length leads, and the sequence that it says it has. */
 function byItsLength(
   { file, fileBytes, uuid }: WalkedSegment, offset: number, next: number, to: number,
-): ResumePoint & { readonly damagedSequence: number } | undefined {
+): { readonly place: ResumePoint; readonly damagedSequence: number } | undefined {
   const head = Buffer.alloc(FRAME_DATA)
   if (file.read(head, offset) < head.length) return undefined
   const view = new DataView(head.buffer, head.byteOffset, head.length)
   const size = frameSize(view, 0, head.length, fileBytes - offset)
   const found = typeof size === 'number' ? fitting({ file, fileBytes, uuid }, offset + size, next, to) : undefined
-  return found && { offset: found.offset, sequence: found.sequence, damagedSequence: frameSequence(view, 0) }
+  return found && { place: found.place, damagedSequence: frameSequence(view, 0) }
 }
 
-/** The first place from `from` on that leads on, or from somewhere else to the frame at `joins`. */
+/** The first place from `from` on that leads on, or that leads to the frame at `joins` without being it. */
 function byMagic(segment: WalkedSegment, from: number, next: number, to: number, search: Search, joins?: number): ResumePoint | undefined {
   const { file, fileBytes } = segment
-  const { byMagic: known } = search
-  if (known === 'none') return undefined
-  if (known !== undefined && known.offset >= from && known.sequence >= next) return known
+  const { place: known } = search
+  if (joins === undefined && known === 'none') return undefined
+  if (joins === undefined && typeof known === 'object' && known.offset >= from && known.sequence >= next) return known
   let blockBytes = NEAR_BYTES
   for (let offset = from; offset + FRAME_OVERHEAD <= fileBytes && search.bytes > 0;) {
     const block = Buffer.allocUnsafeSlow(Math.min(blockBytes, fileBytes - offset))
@@ -175,24 +184,26 @@ function byMagic(segment: WalkedSegment, from: number, next: number, to: number,
       if (isVain(segment, offset + at, search)) continue
       const found = fitting(segment, offset + at, next, to, search)
       if (found === undefined) continue
-      const { leadsOn, end } = follow(segment, found, search, { passesDamage: false, joins: found.offset === joins ? undefined : joins })
+      const { place, bytes: frameBytes } = found
+      const { leadsOn, end } = follow(segment, place, search, { passesDamage: false, joins: place.offset === joins ? undefined : joins })
       if (leadsOn) {
         // The next search may pass the rest once more.
         search.bytes += bytes.length - at
-        return (search.byMagic = { offset: found.offset, sequence: found.sequence })
+        return (search.place = place)
       }
-      search.vainAt = found.offset + found.bytes
+      if (end <= search.vainEnd) continue
+      search.vainAt = place.offset + frameBytes
       search.vainEnd = end
     }
     if (bytes.length < Math.min(blockBytes, fileBytes - offset)) break // Cut meanwhile.
     offset += bytes.length - (MAGIC.length - 1)
     blockBytes = Math.min(2 * blockBytes, BLOCK_BYTES)
   }
-  search.byMagic = 'none'
+  search.place = 'none'
   return undefined
 }
 
-/** Whether the frame at `offset` is on a way that led nowhere. Asked of each frame in turn. */
+/** Whether the frame at `offset` is the next one on the way that led nowhere. */
 function isVain({ file, fileBytes }: WalkedSegment, offset: number, search: Search): boolean {
   if (offset !== search.vainAt || offset >= search.vainEnd) return false
   const head = Buffer.alloc(FRAME_DATA)
@@ -215,6 +226,7 @@ function follow({ file, fileBytes, uuid }: WalkedSegment, place: ResumePoint, se
   const window = new FrameWindow(place.offset, fileBytes, NEAR_BYTES)
   let next = place.sequence
   let isBehindDamage = false
+  let hasDamage = false
   while (window.offset < fileBytes && search.bytes > 0) {
     const result = checkBlocking(window, file)
     const size = result === 'checksum' && passesDamage ? FRAME_OVERHEAD + window.view.getInt32(window.at + FRAME_LENGTH, true) : result
@@ -224,13 +236,14 @@ function follow({ file, fileBytes, uuid }: WalkedSegment, place: ResumePoint, se
       const span = spanOfFrame(window, size, uuid)
       // A damaged frame may have had any number of sequences.
       if (span === undefined || (isBehindDamage ? span.from < next : span.from !== next)) break
-      if (span.isTrailer || window.offset === joins) return { end: window.offset, next: span.to, leadsOn: true }
+      if (span.isTrailer || window.offset === joins) return { from: place.offset, end: window.offset, next: span.to, leadsOn: true, hasDamage }
       next = span.to
     }
     isBehindDamage = typeof result !== 'number'
+    hasDamage ||= isBehindDamage
     window.advance(size)
   }
-  return { end: window.offset, next, leadsOn: false }
+  return { from: place.offset, end: window.offset, next, leadsOn: false, hasDamage }
 }
 
 /** What a frame stands for: the sequence that it begins with, and the one that must follow on it. */
@@ -254,7 +267,10 @@ export function spanOfFrame({ bytes, view, at, offset }: FrameWindow, size: numb
 }
 
 /** A place, and the bytes of the frame there. */
-type FoundFrame = ResumePoint & { readonly bytes: number }
+interface FoundFrame {
+  readonly place: ResumePoint
+  readonly bytes: number
+}
 
 /** The place at `offset`, if a sound frame stands there that belongs. */
 function fitting({ file, fileBytes, uuid }: WalkedSegment, offset: number, next: number, to: number, search?: Search): FoundFrame | undefined {
@@ -267,5 +283,5 @@ function fitting({ file, fileBytes, uuid }: WalkedSegment, offset: number, next:
   if (search !== undefined) search.bytes -= size
   const window = new FrameWindow(offset, fileBytes, size)
   const span = typeof checkBlocking(window, file) === 'number' ? spanOfFrame(window, size, uuid) : undefined
-  return span !== undefined && span.from >= next && (span.isTrailer || span.to - 1 <= to) ? { offset, sequence: span.from, bytes: size } : undefined
+  return span !== undefined && span.from >= next && (span.isTrailer || span.to - 1 <= to) ? { place: { offset, sequence: span.from }, bytes: size } : undefined
 }

@@ -29,7 +29,7 @@ export interface Finding {
 const MAX_FINDINGS = 1000
 const BLOCK_BYTES = 1024 * 1024
 
-/** What is wrong with a sealed segment, which opening would keep as it is. Blocks. */
+/** What is wrong with a sealed segment, inside which opening does not look. Blocks. */
 export function findDamage(disk: Disk, facts: SegmentFacts, progress?: ScanProgress): Finding[] {
   const header = facts.header as SegmentHeader
   const file = disk.open(facts.path, 'read')

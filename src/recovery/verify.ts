@@ -99,7 +99,7 @@ export async function verifyDirectory(disk: Disk, directory: string, { onProgres
   }
 }
 
-/** What is wrong inside a segment that opening would keep unread; undefined when its file has been removed. */
+/** What is wrong inside a sealed segment, which opening does not read; undefined when its file has been removed. */
 async function checkKept(disk: Disk, directory: string, { facts }: Verdict, progress: ScanProgress): Promise<VerifyDamage[] | undefined> {
   const { header, path, name } = facts
   if (typeof header === 'string' || !header.sealed) return []

@@ -83,7 +83,7 @@ export function scanSegment(file: DiskFile, uuid: Uint8Array, fileBytes: number,
   }
   const behind = searchBehind(file, uuid, chain.endOffset, fileBytes)
   return {
-    ...chain.result((fault === 'end' || fault === 'zeros') && chain.isInBatch ? 'unfinished batch' : fault!, window.offset),
+    ...chain.result((fault === 'end' || (fault === 'zeros' && !behind.hasTrailer)) && chain.isInBatch ? 'unfinished batch' : fault!, window.offset),
     strayProof: behind.strayProof, hasStrayTrailer: behind.hasTrailer, isTailZero: behind.isZero, beginsBatch: beginsBatch(file, chain.endOffset, chain.lastSequence + 1),
   }
 }

@@ -4,7 +4,7 @@ import { crc32 } from 'node:zlib'
 import { expect, test } from 'vitest'
 import type { DiskFile } from '../../dist/src/disk/disk.js'
 import { encodeControlFrame, encodeRange } from '../../dist/src/format/control-layout.js'
-import { FRAME_DATA, FRAME_LENGTH, FRAME_SEQUENCE } from '../../dist/src/format/frame-layout.js'
+import { FRAME_DATA, FRAME_LENGTH, FRAME_OVERHEAD, FRAME_SEQUENCE } from '../../dist/src/format/frame-layout.js'
 import { SEGMENT_HEADER_BYTES } from '../../dist/src/format/segment-layout.js'
 import { relativeTicks, tickBase, ticksFromMs } from '../../dist/src/format/ticks.js'
 import { encodeTrailer, type Cursor } from '../../dist/src/format/trailer-layout.js'
@@ -30,6 +30,13 @@ const range = (kind: 'aborted' | 'gap', first: number, last: number): Uint8Array
 const trailer = (lastSequence: number, cursors?: readonly Cursor[], segmentUuid = UUID) => (offset: number): Uint8Array => encodeTrailer({
   segmentUuid, offset, batchStart: SEGMENT_HEADER_BYTES, firstSequence: 1, lastSequence, durableSequence: 0, previousChecksum: 0, previousUuid: new Uint8Array(16), cursors,
 }, RELATIVE_TICKS, TICK_BASE)
+
+/** An entry that holds frames. */
+const holder = (sequence: number, ...frames: readonly Uint8Array[]): Buffer => entry(sequence, Buffer.concat(frames))
+/** The head of a frame that reaches from within an entry to the entry's end, whose checksum is taken for its own. */
+const headTo = (sequence: number, rest: number): Buffer => entry(sequence, Buffer.alloc(rest)).subarray(0, FRAME_DATA + rest)
+const PLANTED = entry(5, 'planted')
+const HOLDS = Buffer.from('holds ')
 
 /** Its checksum is wrong. */
 function damaged(frame: Uint8Array): Uint8Array {
@@ -190,12 +197,46 @@ test('two damaged places in a long batch cost no more than what is between them'
 
 test.each<[string, Uint8Array]>([['an entry', entry(3, 'planted')], ['lost sequences', range('gap', 3, 4)], ['aborted ones', range('aborted', 3, 3)]])(
   'a damaged length that leads onto a frame within its own entry is not believed: %s', (_what, planted) => {
-    const holder = entry(2, Buffer.concat([Buffer.from('holds '), planted, Buffer.from(' and more')]))
-    holder.writeInt32LE('..'.length, FRAME_LENGTH)
-    const { segment, at } = segmentOf(entry(1), holder, entry(3), entry(4), trailer(4))
+    const holding = holder(2, HOLDS, planted, Buffer.from(' and more'))
+    holding.writeInt32LE('..'.length, FRAME_LENGTH)
+    const { segment, at } = segmentOf(entry(1), holding, entry(3), entry(4), trailer(4))
     expect(soundAfter(segment, at[1]!, 2, 4)).toEqual({ offset: at[2], sequence: 3 })
     expect(walked(segment, 1, 4)).toEqual([1, 3, 4])
   })
+
+/** `leads`: the frames whose damaged lengths lead to a place, as its piece and how far into it. */
+test.each<[string, readonly Piece[], readonly (readonly [from: number, to: number, into: number])[], readonly number[]]>([
+  [
+    'a way that goes over it, to another batch',
+    [entry(1), entry(2), entry(3), trailer(3), holder(4, HOLDS, PLANTED), entry(5), entry(6), entry(7), trailer(7)],
+    [[1, 7, 0], [4, 4, FRAME_DATA + HOLDS.length]], [1, 3, 5, 6, 7],
+  ],
+  [
+    'a way that leads out of it again, past the head of a frame that is none',
+    [entry(1), holder(2, HOLDS, entry(3, 'planted'), headTo(4, 10)), entry(3), entry(4), trailer(4)], [[1, 1, FRAME_DATA + HOLDS.length]], [1, 3, 4],
+  ],
+  [
+    'a way to another one beside it', [entry(1), entry(2), entry(3), damaged(holder(4, PLANTED, entry(6, 'planted'))), entry(5), entry(6), trailer(6)],
+    [[1, 3, FRAME_DATA + PLANTED.length]], [1, 5, 6],
+  ],
+])('a frame within an entry is not believed for %s', (_what, pieces, leads, sound) => {
+  const { segment, at } = segmentOf(...pieces)
+  for (const [from, to, into] of leads) {
+    const length = Buffer.alloc(4)
+    length.writeInt32LE(at[to]! + into - at[from]! - FRAME_OVERHEAD)
+    segment.file.write([length], at[from]! + FRAME_LENGTH)
+  }
+  expect(walked(segment, 1, 7)).toEqual(sound)
+  const entries = [...walkSound(segment, 1, 7)].filter((piece) => piece.kind === 'entry')
+  expect(entries.map(({ frame }) => Buffer.from(frame).toString('latin1', FRAME_DATA)).filter((text) => text.startsWith('planted'))).toEqual([])
+})
+
+test('entries that hold frames between two damaged places cost nothing behind these', () => {
+  const { segment } = segmentOf(
+    entry(1), NOISE, ...upTo(60).slice(2).map((sequence) => holder(sequence, Buffer.alloc(100), entry(sequence, 'held'))), NOISE, entry(62), trailer(62), entry(63), trailer(63),
+  )
+  expect(walked(segment, 1, 63)).toEqual([1, 62, 63])
+})
 
 test.each<[string, readonly Piece[], readonly number[]]>([
   ['a trailer that is gone', [entry(1), damaged(entry(2)), entry(3), NOISE, entry(4), trailer(4)], [1, 3, 4]],

@@ -81,6 +81,17 @@ describe('a log without damage is sound', () => {
     expect(recover(nodeDisk, directory).report.cuts).toEqual([{ file, offset, bytes, reason: 'index', mayHaveBeenAcknowledged }])
   })
 
+  test('when that came in a file that had held another segment, of which something stands behind the index', async () => {
+    writeLog(directory, { segments: [[10, 10]] })
+    const [file] = segmentFiles(directory)
+    edit(file!, (bytes) => {
+      bytes.set(encodeSegmentHeader({ ...tailHeader(1), recycled: true }))
+      return Buffer.concat([bytes, frameOf(5, Buffer.from('left'), Date.UTC(2025, 0, 1))])
+    })
+    expect(await verifyLog(directory)).toMatchObject({ status: 'sound', lastSequence: 20 })
+    expect(recover(nodeDisk, directory).report).toMatchObject({ entries: 20, cuts: [] })
+  })
+
   test('when it has no segments', async () => {
     expect(await verifyLog(directory)).toMatchObject({ status: 'sound', segments: [], lastSequence: 0 })
   })

@@ -51,7 +51,7 @@ export const BUGS: readonly SeededBug[] = [
   },
   {
     name: 'a reader goes by the length that a damaged frame says it has', caughtBy,
-    patches: [{ file: 'recovery/sound-frames.js', from: 'if (isNext && way.leadsOn)', to: 'if (byLength.sequence <= to)' }],
+    patches: [{ file: 'recovery/sound-frames.js', from: 'if (isNext && way.leadsOn && !way.hasDamage)', to: 'if (place.sequence <= to)' }],
   },
   {
     name: 'a sealed header that goes on behind the segment before counts as stale', caughtBy,
@@ -67,7 +67,7 @@ export const BUGS: readonly SeededBug[] = [
   },
   {
     name: 'frames behind a damaged length are not looked for', caughtBy,
-    patches: [{ file: 'recovery/sound-frames.js', from: "if (known === 'none')", to: 'if (true)' }],
+    patches: [{ file: 'recovery/sound-frames.js', from: "if (joins === undefined && known === 'none')", to: 'if (true)' }],
   },
   {
     name: 'verify believes a sealed segment', caughtBy,
