@@ -65,7 +65,7 @@ function planStep(judgement: Judgement, index: number, damage: Damage): RebuildP
   const lastTicks = before === undefined ? 0n : lastTicksOf(before.facts)
   const previousUuid = before?.facts.name.uuid ?? new Uint8Array(16)
   const common = { previousUuid, lastTicks, cursors: judgement.cursors }
-  const named = before === undefined ? undefined : missingBefore(facts, before.facts.name.uuid)
+  const named = before === undefined ? undefined : missingBefore(facts, before.facts.name)
   const missing = judgement.verdicts.some((verdict) => verdict.facts.name.name === named?.name) ? undefined : named
   if (missing !== undefined && known !== undefined && known >= first) return { ...common, name: missing, first, last: known - 1, exists: false }
   const following = judgement.verdicts.slice(index + 1).map((verdict) => firstSequenceOf(verdict.facts)).find((sequence) => sequence !== undefined)
@@ -76,14 +76,13 @@ function planStep(judgement: Judgement, index: number, damage: Damage): RebuildP
 }
 
 /**
- * The segment that this one names as the one before it, if that is another one than `uuid`. One that would be newer than this cannot have been
- * before it: made anew, it would stand behind this one, and be missing still.
+ * The segment that this one names as the one before it, if that is another one than `before`. By its name it must stand between the two: made anew it
+ * would else be somewhere else, and be missing still.
  */
-function missingBefore(facts: SegmentFacts, uuid: Uint8Array): SegmentName | undefined {
+function missingBefore(facts: SegmentFacts, before: SegmentName): SegmentName | undefined {
   const previous = facts.scan?.previousUuid ?? facts.sealed?.previousUuid
-  if (previous === undefined || Buffer.compare(previous, uuid) === 0) return undefined
-  const name = segmentNameOf(previous)
-  return name !== undefined && name.name < facts.name.name ? name : undefined
+  const named = previous === undefined ? undefined : segmentNameOf(previous)
+  return named !== undefined && before.name < named.name && named.name < facts.name.name ? named : undefined
 }
 
 function lastOf({ header, scan, foreign }: SegmentFacts): number {

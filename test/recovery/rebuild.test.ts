@@ -308,6 +308,18 @@ describe('a salvage', () => {
     expect(await readSequences(directory)).toEqual(upTo(4))
   })
 
+  test('makes no segment anew that could not stand there: one names an older one than is before it, and names alone tell the order', async () => {
+    const first = maker.make({ batches: [2], seal: true })
+    const gone = maker.make({ batches: [1], seal: true })
+    maker.make({ batches: [2], seal: true, previous: first })
+    maker.make({ batches: [2], seal: true, previous: { ...gone, lastSequence: 4 } })
+    const last = maker.make({ batches: [1] })
+    unlinkSync(gone.path)
+    damage(last.path, (bytes) => void bytes.fill(0x55))
+    expect(await salvaged()).toMatchObject({ segments: 3, entries: 6, lost: [] })
+    expect(await readSequences(directory)).toEqual(upTo(6))
+  })
+
   test.each([[1, [3, 5]], [2, [3, 9]]] as const)('makes a missing segment anew, as the one that it was: %s of them', async (missing, [firstSequence, lastSequence]) => {
     const [, second, third, fourth] = [2, 3, 4, 2].map((count) => maker.make({ batches: [count], seal: true })) as [unknown, MadeSegment, MadeSegment, MadeSegment]
     const gone = missing === 1 ? [second] : [second, third]
