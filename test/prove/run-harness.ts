@@ -18,7 +18,8 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 try {
   const harness = await entry.load()
   const result = await harness.run({ ...order, say: (line) => console.log(line) })
-  console.log(`\n${JSON.stringify(result)}`)
+  // What is not with the kernel yet goes with the process: a long one was cut.
+  await new Promise((resolve) => process.stdout.write(`\n${JSON.stringify(result)}\n`, resolve))
 } finally {
   await undoAll()
 }
