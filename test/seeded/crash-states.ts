@@ -274,7 +274,7 @@ const LOG_BUGS: readonly Omit<SeededBug, 'caughtBy'>[] = [
   {
     name: 'a log that closes on a full disk says that all is well',
     patches: [{ file: 'writer/writer.js', from: 'if (!isAllDurable || !this.#cursors.isDurable)\n            throw error;', to: '' }],
-    shows: /closed with|cursor lost|the log fails while closing/,
+    shows: /closed with|cursor lost|the log fails while closing|the log ended with ERR_WAL_CLOSED/,
   },
 ]
 
