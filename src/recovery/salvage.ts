@@ -66,6 +66,7 @@ function planStep(judgement: Judgement, index: number, damage: Damage): RebuildP
   const previousUuid = before?.facts.name.uuid ?? new Uint8Array(16)
   const common = { previousUuid, lastTicks, cursors: judgement.cursors }
   const named = before === undefined ? undefined : missingBefore(facts, before.facts.name)
+  // Not in any test: it is there, and its sequences stand elsewhere.
   const missing = judgement.verdicts.some((verdict) => verdict.facts.name.name === named?.name) ? undefined : named
   if (missing !== undefined && known !== undefined && known >= first) return { ...common, name: missing, first, last: known - 1, exists: false }
   const following = judgement.verdicts.slice(index + 1).map((verdict) => firstSequenceOf(verdict.facts)).find((sequence) => sequence !== undefined)

@@ -195,7 +195,8 @@ function byMagic(segment: WalkedSegment, from: number, next: number, to: number,
       search.vainAt = place.offset + frameBytes
       search.vainEnd = end
     }
-    if (bytes.length < Math.min(blockBytes, fileBytes - offset)) break // Cut meanwhile.
+    // Not in any test: the file was cut meanwhile.
+    if (bytes.length < Math.min(blockBytes, fileBytes - offset)) break
     offset += bytes.length - (MAGIC.length - 1)
     blockBytes = Math.min(2 * blockBytes, BLOCK_BYTES)
   }
